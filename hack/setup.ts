@@ -1,0 +1,41 @@
+/** `make setup`: makes sure that there is a control plane to test with, building it once if there is none. */
+import { buildControlPlane } from './control-plane/build.ts';
+import { withLock } from './control-plane/lock.ts';
+import { Progress } from './control-plane/progress.ts';
+import { type Resolved, resolveControlPlane, surroundings } from './control-plane/resolve.ts';
+
+async function ensureControlPlane(progress: Progress, signal: AbortSignal): Promise<Resolved> {
+  const world = await surroundings();
+  const { found, notes } = await resolveControlPlane(world);
+  for (const note of notes) progress.say(note);
+  if (found !== undefined) return found;
+  return withLock(
+    world.cache,
+    async () => {
+      // Whoever held the lock before us has probably built it.
+      const again = await resolveControlPlane(world);
+      if (again.found !== undefined) return again.found;
+      await buildControlPlane(world.cache, progress, signal);
+      const built = await resolveControlPlane(world);
+      if (built.found === undefined) throw new Error(`the build left no complete control plane in ${world.cache}`);
+      return built.found;
+    },
+    { onWait: (pid) => progress.start(`Another run (pid ${pid}) builds the control plane; waiting for it`), signal },
+  );
+}
+
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
+const progress = new Progress();
+try {
+  const { source } = await ensureControlPlane(progress, interrupted.signal);
+  progress.done();
+  if (!process.argv.includes('--quiet')) progress.say(`Control plane from ${source}.`);
+} catch (error) {
+  progress.abandon();
+  const said = error instanceof Error ? error.message : String(error);
+  process.stderr.write(
+    interrupted.signal.aborted ? 'Interrupted; the next run goes on where this one ended.\n' : `${said}\n`,
+  );
+  process.exitCode = interrupted.signal.aborted ? 130 : 1;
+}

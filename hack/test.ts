@@ -1,0 +1,88 @@
+/**
+ * `make test` and `make lint`: every check of this repository, one after the other, also when one fails. The last line
+ * is `N passed, N failed`: each static check counts as one, each vitest test as one.
+ */
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+
+import { countVitest, formatTally, NOTHING, sum, type Tally, type VitestReport } from './tally.ts';
+
+const REPORT = 'out/vitest.json';
+
+interface Check {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+  /** What to do when it fails. */
+  readonly hint?: string;
+}
+
+const STATIC_CHECKS: readonly Check[] = [
+  { name: 'format', command: ['biome', 'ci', '--colors=off'], hint: '`make format` repairs it' },
+  { name: 'lint and layers', command: ['oxlint', '--type-aware', '--deny-warnings'] },
+  { name: 'types', command: ['tsc', '-p', '.'] },
+  { name: 'unused code and dependencies', command: ['knip', '--no-progress'] },
+  {
+    name: 'generated files',
+    command: ['node', 'hack/generate.ts', '--check'],
+    hint: '`make generate` brings them up to date',
+  },
+];
+
+const onlyStatic = process.argv.includes('--lint');
+// Whatever else was given selects tests, as for vitest: `make test ARGS=test/integration/kube`.
+const selection = process.argv.slice(2).filter((argument) => argument !== '--lint');
+
+const tallies: Tally[] = [];
+for (const check of STATIC_CHECKS) tallies.push(await runStatic(check));
+if (!onlyStatic) tallies.push(await runVitest());
+const total = sum(tallies);
+console.log(formatTally(total));
+process.exitCode = total.failed === 0 ? 0 : 1;
+
+async function runStatic({ name, command, hint }: Check): Promise<Tally> {
+  const started = performance.now();
+  const { code, output } = await execute(command, 'quiet');
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (code === 0) {
+    console.log(`ok      ${name} (${seconds} s)`);
+    return { passed: 1, failed: 0 };
+  }
+  console.log(`FAILED  ${name} (${seconds} s)${hint === undefined ? '' : `: ${hint}`}`);
+  console.log(output.trimEnd().replace(/^/gm, '        '));
+  return { passed: 0, failed: 1 };
+}
+
+async function runVitest(): Promise<Tally> {
+  await mkdir('out', { recursive: true });
+  // A report of an earlier run must never be counted for this one.
+  await rm(REPORT, { force: true });
+  const { code } = await execute(
+    ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`, ...selection],
+    'shown',
+  );
+  let report: VitestReport;
+  try {
+    report = JSON.parse(await readFile(REPORT, 'utf8'));
+  } catch {
+    console.log(`FAILED  vitest ended with ${code} and left no report`);
+    return { ...NOTHING, failed: 1 };
+  }
+  return countVitest(report, code);
+}
+
+function execute(
+  [program, ...args]: readonly [string, ...string[]],
+  mode: 'quiet' | 'shown',
+): Promise<{ readonly code: number; readonly output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      stdio: mode === 'shown' ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+    }
+    child.once('error', (cause) => reject(new Error(`cannot run ${program}: run \`make setup\` first`, { cause })));
+    child.once('close', (code, signal) => resolve({ code: code ?? 1, output: output + (signal ?? '') }));
+  });
+}
