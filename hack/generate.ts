@@ -1,0 +1,65 @@
+/**
+ * `node hack/generate.ts` writes what is derived from the code: the embedded schemas, the CRD, the roles and the reference pages.
+ * `--check` writes nothing and exits 1 with the names of the files that would change; `--offline` keeps the embedded schemas as they
+ * are instead of asking an API server for them.
+ */
+import { glob } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { PolicyRule } from '../src/kube/rbac.ts';
+import { startControlPlane } from '../test/harness/control-plane.ts';
+import { apiReference } from './generate/api-reference.ts';
+import { embeddedSchemas } from './generate/embedded.ts';
+import { type GeneratedFile, writeFiles, yamlFile } from './generate/files.ts';
+import { kustomization, rbacFiles } from './generate/rbac.ts';
+import { tablePages } from './generate/tables.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Asks a real API server, started for the purpose, what a Container is. */
+async function embedded(): Promise<GeneratedFile> {
+  const controlPlane = await startControlPlane({ name: 'generate', audit: false });
+  try {
+    const document = await controlPlane.kubectl(['get', '--raw', '/openapi/v3/api/v1']);
+    const schemas = embeddedSchemas(JSON.parse(document));
+    return { path: 'src/api/embedded.gen.json', content: `${JSON.stringify(schemas, null, 1)}\n` };
+  } finally {
+    await controlPlane.stop();
+  }
+}
+
+async function declaredRules(): Promise<readonly PolicyRule[]> {
+  const rules: PolicyRule[] = [];
+  const found: string[] = [];
+  for await (const file of glob(['src/controllers/*/rbac.ts', 'src/runtime/rbac.ts'], { cwd: ROOT })) found.push(file);
+  for (const file of found.sort()) {
+    const { RULES }: { readonly RULES?: readonly PolicyRule[] } = await import(pathToFileURL(join(ROOT, file)).href);
+    if (RULES === undefined) throw new Error(`${file} does not export RULES, the rights that the code beside it needs`);
+    rules.push(...RULES);
+  }
+  return rules;
+}
+
+async function derived(): Promise<readonly GeneratedFile[]> {
+  // Only now: these read the embedded schemas, which may just have been written.
+  const { moduleCrd } = await import('../src/api/crd.ts');
+  const { CONTAINER_FIELDS } = await import('../src/api/embedded.ts');
+  const crd = moduleCrd();
+  const crdFile = `${crd.spec.group}_modules.yaml`;
+  return [
+    yamlFile(`config/crd/${crdFile}`, crd),
+    kustomization('config/crd', [crdFile]),
+    ...rbacFiles(await declaredRules()),
+    apiReference({ crd, containerFields: CONTAINER_FIELDS }),
+    ...(await tablePages(ROOT)),
+  ];
+}
+
+const { values } = parseArgs({ options: { check: { type: 'boolean' }, offline: { type: 'boolean' } } });
+const check = values.check === true;
+const changed: string[] = [];
+if (values.offline !== true) changed.push(...(await writeFiles(ROOT, [await embedded()], { check })));
+changed.push(...(await writeFiles(ROOT, await derived(), { check })));
+for (const path of changed) console.log(check ? `${path} is out of date: run make generate` : `wrote ${path}`);
+if (check && changed.length > 0) process.exitCode = 1;

@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type GeneratedFile, markdownFile } from './files.ts';
+import { type Row, table } from './markdown.ts';
+
+/** A reference page that is a table which stands in the code, beside what it is about. */
+interface TablePage {
+  readonly page: string;
+  readonly title: string;
+  readonly introduction: string;
+  readonly source: string;
+  /** Name of what the source exports: the rows, an object whose values they are, or a function that gives them. */
+  readonly table: string;
+}
+
+const PAGES: readonly TablePage[] = [
+  {
+    page: 'docs/reference/conditions.md',
+    title: 'Conditions',
+    introduction:
+      'A Module has the conditions `Ready`, `Progressing` and `Degraded`. Each has one of these reasons, and a message that names the first cause and how many more there are.',
+    source: 'src/controllers/module/reasons.ts',
+    table: 'CONDITION_REASONS',
+  },
+  {
+    page: 'docs/reference/events.md',
+    title: 'Events',
+    introduction: 'Events stand on the Module: `kubectl describe module NAME` prints them.',
+    source: 'src/controllers/module/reasons.ts',
+    table: 'EVENT_REASONS',
+  },
+  {
+    page: 'docs/reference/metrics.md',
+    title: 'Metrics',
+    introduction: `Prometheus metrics, served at \`/metrics\` on \`--metrics-bind-address\`. Those of controllers, queues, requests and leader election have the names that controller-runtime and client-go use, so dashboards made for those fit. A histogram \`x\` is served as \`x_bucket\`, \`x_sum\` and \`x_count\`.
+
+The label \`controller\` is \`module\` or \`node\`. The states of \`kmm_module_nodes\` are:
+
+- \`loaded\`: the module is in the kernel of this boot.
+- \`loading\`: the node has its load label, and the module is not in yet.
+- \`outdated\`: loaded, by a loader that is to be replaced.
+- \`replacing\`: its loader is being replaced now.
+- \`leaving\`: the module is being unloaded.
+- \`skipped\`: left out, because the node is not Ready, has a taint that is not tolerated, or has not reported a kernel.
+- \`unmapped\`: no mapping matches its kernel.
+- \`waiting\`: for an image that has to be built, for a mapping that cannot be resolved, or for a loader of another kernel to go.`,
+    source: 'src/controllers/metrics.ts',
+    table: 'metricsReference',
+  },
+  {
+    page: 'docs/reference/flags.md',
+    title: 'Flags and environment of the operator',
+    introduction: 'Flags of `kmm manager`. A flag wins over its environment variable.',
+    source: 'src/commands/config.ts',
+    table: 'managerFlagReference',
+  },
+];
+
+/**
+ * The pages whose tables there are.
+ *
+ * @throws Error when a source is there but does not export its table as a table of rows
+ */
+export async function tablePages(root: string): Promise<readonly GeneratedFile[]> {
+  const files: GeneratedFile[] = [];
+  for (const page of PAGES) {
+    const source = join(root, page.source);
+    if (!existsSync(source)) continue;
+    const exported: Readonly<Record<string, unknown>> = await import(pathToFileURL(source).href);
+    const exportedTable = exported[page.table];
+    const rows = rowsOf(typeof exportedTable === 'function' ? exportedTable() : exportedTable);
+    if (rows === undefined) throw new Error(`${page.source} does not export ${page.table} as a table of objects`);
+    files.push(markdownFile(page.page, `# ${page.title}\n\n${page.introduction}\n\n${table(rows)}`));
+  }
+  return files;
+}
+
+function rowsOf(value: unknown): readonly Row[] | undefined {
+  const rows: readonly unknown[] = typeof value === 'object' && value !== null ? Object.values(value) : [];
+  return rows.length > 0 && rows.every(isRow) ? rows : undefined;
+}
+
+function isRow(value: unknown): value is Row {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
