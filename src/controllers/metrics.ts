@@ -1,0 +1,124 @@
+import { Gauge, Histogram, type Registry } from 'prom-client';
+import { createMetrics, describeMetrics, type MetricReference } from '../runtime/metrics.ts';
+import type { ModuleMemory } from './module/memory.ts';
+import type { ModulePlan } from './module/plan.ts';
+import type { NodePlan } from './module/plan-nodes.ts';
+
+/** Our own metrics; those of the runtime are in `runtime/metrics.ts`. */
+const METRICS = {
+  modules: { name: 'kmm_modules', help: 'Modules that this operator acts on.' },
+  nodes: {
+    name: 'kmm_module_nodes',
+    help: 'Nodes of a Module by state: loaded, loading, replacing, outdated, leaving, skipped, unmapped, waiting.',
+  },
+  nodeSeenToLoader: {
+    name: 'kmm_node_seen_to_loader_created_seconds',
+    help: 'From when a node was first seen to need a loader to when its loader pod was there.',
+  },
+} as const;
+
+type NodeStateLabel = 'loaded' | 'loading' | 'replacing' | 'outdated' | 'leaving' | 'skipped' | 'unmapped' | 'waiting';
+
+const STATE_LABELS: readonly NodeStateLabel[] = [
+  'loaded',
+  'loading',
+  'replacing',
+  'outdated',
+  'leaving',
+  'skipped',
+  'unmapped',
+  'waiting',
+];
+
+/** What Module reconciles tell about nodes. Numbers are set by reconciles, so a scrape costs nothing but reading them. */
+export class ModuleMetrics {
+  readonly #known = new Set<string>();
+  readonly #modules: Gauge;
+  readonly #nodes: Gauge<'namespace' | 'name' | 'state'>;
+  readonly #nodeSeenToLoader: Histogram;
+
+  constructor(registry: Registry) {
+    this.#modules = new Gauge({ ...METRICS.modules, registers: [registry] });
+    this.#nodes = new Gauge({ ...METRICS.nodes, labelNames: ['namespace', 'name', 'state'], registers: [registry] });
+    this.#nodeSeenToLoader = new Histogram({
+      ...METRICS.nodeSeenToLoader,
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900],
+      registers: [registry],
+    });
+  }
+
+  observe(key: string, plan: ModulePlan, memory: ModuleMemory, nowMs: number): void {
+    this.#known.add(key);
+    this.#modules.set(this.#known.size);
+    const counts = new Map<NodeStateLabel, number>();
+    for (const node of plan.nodes) {
+      const state = stateLabel(node);
+      if (state !== undefined) counts.set(state, (counts.get(state) ?? 0) + 1);
+      this.#observeWait(node, memory, nowMs);
+    }
+    forgetGoneNodes(memory.waitingForLoader, plan.nodes);
+    const labels = labelsOf(key);
+    for (const state of STATE_LABELS) this.#nodes.set({ ...labels, state }, counts.get(state) ?? 0);
+  }
+
+  /** Drops the series of a Module that is gone. */
+  forget(key: string): void {
+    if (!this.#known.delete(key)) return;
+    this.#modules.set(this.#known.size);
+    for (const state of STATE_LABELS) this.#nodes.remove({ ...labelsOf(key), state });
+  }
+
+  #observeWait({ node, placement, loaderPods }: NodePlan, memory: ModuleMemory, nowMs: number): void {
+    const name = node.metadata.name ?? '';
+    const since = memory.waitingForLoader.get(name);
+    if (placement.verdict === 'placed' && loaderPods.length === 0) {
+      if (since === undefined && memory.settled) memory.waitingForLoader.set(name, nowMs);
+    } else if (since !== undefined) {
+      memory.waitingForLoader.delete(name);
+      if (placement.verdict === 'placed') this.#nodeSeenToLoader.observe((nowMs - since) / 1000);
+    }
+  }
+}
+
+/** A node that left and comes back under its name has not waited meanwhile. */
+function forgetGoneNodes(waiting: Map<string, number>, nodes: readonly NodePlan[]): void {
+  if (waiting.size === 0) return;
+  const present = new Set(nodes.map(({ node }) => node.metadata.name));
+  for (const name of waiting.keys()) if (!present.has(name)) waiting.delete(name);
+}
+
+function stateLabel({ placement, ready, record, outdated, alive }: NodePlan): NodeStateLabel | undefined {
+  switch (placement.verdict) {
+    case 'outside':
+      return undefined;
+    case 'leaving':
+      return 'leaving';
+    case 'withheld':
+      if (placement.why === 'NoKernelMapping') return 'unmapped';
+      return placement.why === 'Tainted' || placement.why === 'NodeNotReady' || placement.why === 'KernelUnknown'
+        ? 'skipped'
+        : 'waiting';
+    case 'placed':
+    case 'grace':
+      if (record?.replacingSince !== undefined) return 'replacing';
+      if (ready) return outdated ? 'outdated' : 'loaded';
+      return alive ? 'loading' : 'skipped';
+  }
+}
+
+function labelsOf(key: string): { namespace: string; name: string } {
+  const slash = key.indexOf('/');
+  return { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+/**
+ * Every metric that the operator serves, for the reference page: our own first, then the runtime's, then those of the process.
+ * Call once a process, as `createMetrics`.
+ */
+export function metricsReference(): readonly MetricReference[] {
+  const { registry } = createMetrics();
+  void new ModuleMetrics(registry);
+  const isOurs = ({ name }: MetricReference): boolean => name.startsWith('kmm_');
+  const all = describeMetrics(registry);
+  return [...all.filter(isOurs), ...all.filter((metric) => !isOurs(metric))];
+}

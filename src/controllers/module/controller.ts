@@ -1,0 +1,384 @@
+import { FINALIZER, loadedAnnotation, loadLabel, readyLabel } from '../../api/labels.ts';
+import { MODULES, type Module, type ModuleStatus } from '../../api/module.ts';
+import { type NormalizedModule, normalize } from '../../api/normalize.ts';
+import { labelSafe } from '../../kernel/names.ts';
+import type { JsonPatchOperation, KubeClient } from '../../kube/client.ts';
+import { PODS } from '../../kube/core.ts';
+import { isConflict, isNotFound } from '../../kube/errors.ts';
+import { apiVersionOf } from '../../kube/resources.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { ReconcileContext, ReconcileResult } from '../../runtime/controller.ts';
+import type { EventRecorder } from '../../runtime/event-recorder.ts';
+import { BY_DAEMONSET, BY_MODULE, type Caches, moduleIndexKey } from '../caches.ts';
+import type { ModuleMetrics } from '../metrics.ts';
+import type { LabelDesk } from '../node/label-desk.ts';
+import type { DaemonSetRecord, PodRecord, RefusalRecord } from '../records.ts';
+import { DaemonSetWriter, type WriteOutcome } from './daemonset-writer.ts';
+import { gatherMs } from './gather.ts';
+import { type ModuleMemory, newMemory } from './memory.ts';
+import type { WriteProblem } from './node-state.ts';
+import { planModule } from './plan.ts';
+import { type DeletionStep, planDeletion } from './plan-deletion.ts';
+import { type PlannedEvent, planEvents, planUnloadingEvents, planUnsupportedEvents } from './plan-events.ts';
+import { observeSelector } from './plan-selector.ts';
+import type { ModuleOptions, ModuleSnapshot, NodeKeys } from './snapshot.ts';
+import { moduleStatus, unloadingStatus, unsupportedStatus } from './status.ts';
+import { statusWrite } from './status-write.ts';
+
+export interface ModuleReconcilerDeps {
+  readonly client: KubeClient;
+  readonly caches: Caches;
+  readonly desk: LabelDesk;
+  readonly recorder: EventRecorder;
+  readonly metrics: ModuleMetrics;
+  readonly clock: Clock;
+  readonly options: ModuleOptions;
+  /** Least time between two status writes in which only numbers changed, milliseconds. */
+  readonly statusIntervalMs: number;
+}
+
+/** Gathers a Module's world, has it planned, applies the difference and writes status; all decisions are in `plan*.ts`. */
+export class ModuleReconciler {
+  readonly #deps: ModuleReconcilerDeps;
+  readonly #writer: DaemonSetWriter;
+  readonly #memories = new Map<string, ModuleMemory>();
+
+  constructor(deps: ModuleReconcilerDeps) {
+    this.#deps = deps;
+    this.#writer = new DaemonSetWriter(deps.client, deps.caches);
+  }
+
+  /** How long changes of nodes and pods are to be gathered, from now, before the Module is planned again; milliseconds. */
+  gatherMs(key: string): number {
+    return gatherMs(this.#memories.get(key)?.planned, this.#deps.clock.monotonic());
+  }
+
+  async reconcile(key: string, context: ReconcileContext): Promise<ReconcileResult> {
+    const { caches, desk, metrics, clock } = this.#deps;
+    const module = caches.modules.store.get(key);
+    if (module === undefined) {
+      this.#memories.delete(key);
+      desk.publish(key, new Map());
+      metrics.forget(key);
+      return;
+    }
+    if (module.metadata.deletionTimestamp !== undefined) return this.#unload(key, module, context);
+
+    const normalized = normalize(module);
+    if (!normalized.supported) {
+      desk.publish(key, new Map());
+      metrics.forget(key);
+      const next = unsupportedStatus(module, normalized.message, clock.now());
+      const memory = this.#memoryOf(key, module);
+      await this.#writeStatusOf(module, next, memory, () => planUnsupportedEvents(module, next), context);
+      return;
+    }
+    return this.#load(key, module, normalized.spec, context);
+  }
+
+  async #load(
+    key: string,
+    module: Module,
+    spec: NormalizedModule,
+    context: ReconcileContext,
+  ): Promise<ReconcileResult> {
+    const { desk, metrics, recorder, clock } = this.#deps;
+    const memory = this.#memoryOf(key, module);
+    const startedAtMs = clock.monotonic();
+    const snapshot = this.#snapshot(module, spec, memory);
+    memory.selector = snapshot.selectorMemory;
+    forgetGonePods(memory, snapshot.loaderPods);
+    const plan = planModule(snapshot);
+    const atMs = clock.monotonic();
+    memory.planned = { atMs, tookMs: atMs - startedAtMs };
+
+    // Before anything of ours exists, so that nothing of ours can outlive the Module.
+    if (plan.daemonSets.length > 0 || plan.nodeRequests.size > 0) await this.#ensureFinalizer(module, context);
+    desk.publish(key, plan.nodeRequests);
+    const outcomes = await Promise.all([
+      ...plan.daemonSets.map((action) =>
+        this.#writer.apply(action, { module, takenNames: memory.takenNames, ...context }),
+      ),
+      ...plan.podDeletions.map((pod) => this.#deletePod(pod, memory, context)),
+    ]);
+    const problems = problemsOf(outcomes);
+    for (const { name } of outcomes.filter(({ restored }) => restored)) {
+      recorder.record({
+        regarding: referenceTo(module),
+        type: 'Normal',
+        reason: 'DaemonSetRestored',
+        message: `DaemonSet ${name} was changed by somebody else and has been put back. Edit the Module instead.`,
+      });
+    }
+
+    // Our own DaemonSet writes are in the caches by now; status speaks of the world with them.
+    const after = outcomes.length === 0 ? snapshot : this.#snapshot(module, spec, memory);
+    const next = moduleStatus(after, plan, problems);
+    metrics.observe(key, plan, memory, snapshot.nowMs);
+    const statusDueInMs = await this.#writeStatusOf(
+      module,
+      next,
+      memory,
+      () => planEvents(module, spec, next),
+      context,
+    );
+    memory.settled = true;
+
+    throwErrors(key, outcomes);
+    return requeue([
+      plan.lookAgainAtMs === undefined ? undefined : plan.lookAgainAtMs - snapshot.nowMs,
+      statusDueInMs,
+      problems.size > 0 ? FOREIGN_OBJECT_INTERVAL_MS : undefined,
+    ]);
+  }
+
+  /** Takes a Module away step by step; every step ends by an event that brings the next one. */
+  async #unload(key: string, module: Module, context: ReconcileContext): Promise<ReconcileResult> {
+    const { caches, desk, clock } = this.#deps;
+    if (!(module.metadata.finalizers ?? []).includes(FINALIZER)) {
+      desk.publish(key, new Map());
+      return;
+    }
+    const keys = nodeKeys(module);
+    const step = planDeletion({ keys, nodes: caches.nodes.store.list(), ...this.#objectsOf(module) });
+    desk.publish(key, step.kind === 'clear-labels' ? step.requests : new Map());
+    if (step.kind === 'release') {
+      await this.#removeFinalizer(module, context);
+      return;
+    }
+    const memory = this.#memoryOf(key, module);
+    const next = unloadingStatus(module, describeStep(step), clock.now());
+    const statusDueInMs = await this.#writeStatusOf(
+      module,
+      next,
+      memory,
+      () => planUnloadingEvents(module, next),
+      context,
+    );
+    if (step.kind === 'delete-daemonsets') {
+      await Promise.all(step.daemonSets.map((daemonSet) => this.#writer.remove(daemonSet, context.signal)));
+    }
+    if (step.kind === 'delete-pods') {
+      const outcomes = await Promise.all(step.pods.map((pod) => this.#deletePod(pod, memory, context)));
+      throwErrors(key, outcomes);
+    }
+    return requeue([statusDueInMs]);
+  }
+
+  #memoryOf(key: string, module: Module): ModuleMemory {
+    let memory = this.#memories.get(key);
+    const uid = module.metadata.uid ?? '';
+    if (memory?.uid !== uid) {
+      // Nobody has acted on a Module without a status.
+      memory = newMemory(uid, module.status === undefined);
+      this.#memories.set(key, memory);
+    }
+    return memory;
+  }
+
+  #snapshot(module: Module, spec: NormalizedModule, memory: ModuleMemory): ModuleSnapshot {
+    const { caches, clock, options } = this.#deps;
+    const nowMs = clock.now();
+    const nodes = caches.nodes.store.list();
+    const keys = nodeKeys(module);
+    const objects = this.#objectsOf(module);
+    const refusals = new Map<string, RefusalRecord>();
+    for (const { metadata, role, kernelKey } of [...objects.loaderDaemonSets, ...objects.pluginDaemonSets]) {
+      const latest = latestRefusal(caches.refusals.store.byIndex(BY_DAEMONSET, metadata.uid ?? ''));
+      const pods = role === 'module-loader' ? objects.loaderPods : objects.pluginPods;
+      // The event stays for an hour; a pod that was made after it says that nothing is refused any more.
+      const isOver = pods.some(
+        (pod) =>
+          pod.kernelKey === kernelKey && latest !== undefined && (pod.metadata.creationTimestamp ?? '') > latest.at,
+      );
+      if (latest !== undefined && !isOver) refusals.set(metadata.uid ?? '', latest);
+    }
+    return {
+      nowMs,
+      module,
+      spec,
+      keys,
+      nodes,
+      ...objects,
+      refusals,
+      selectorMemory: observeSelector(memory.selector, spec.selector, nodes, keys.load, nowMs),
+      options,
+    };
+  }
+
+  #objectsOf(module: Module): {
+    readonly loaderDaemonSets: readonly DaemonSetRecord[];
+    readonly pluginDaemonSets: readonly DaemonSetRecord[];
+    readonly loaderPods: readonly PodRecord[];
+    readonly pluginPods: readonly PodRecord[];
+  } {
+    const { caches } = this.#deps;
+    const indexKey = moduleIndexKey(module.metadata.namespace ?? '', labelSafe(module.metadata.name ?? ''));
+    const daemonSets = caches.daemonSets.store
+      .byIndex(BY_MODULE, indexKey)
+      .filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === module.metadata.uid));
+    const pods = caches.pods.store.byIndex(BY_MODULE, indexKey);
+    return {
+      loaderDaemonSets: daemonSets.filter(({ role }) => role === 'module-loader'),
+      pluginDaemonSets: daemonSets.filter(({ role }) => role === 'device-plugin'),
+      loaderPods: pods.filter(({ role }) => role === 'module-loader'),
+      pluginPods: pods.filter(({ role }) => role === 'device-plugin'),
+    };
+  }
+
+  async #ensureFinalizer(module: Module, { signal }: ReconcileContext): Promise<void> {
+    const finalizers = module.metadata.finalizers ?? [];
+    if (finalizers.includes(FINALIZER)) return;
+    await this.#patchFinalizers(module, [...finalizers, FINALIZER], signal);
+  }
+
+  async #removeFinalizer(module: Module, { signal, log }: ReconcileContext): Promise<void> {
+    const rest = (module.metadata.finalizers ?? []).filter((finalizer) => finalizer !== FINALIZER);
+    try {
+      await this.#patchFinalizers(module, rest, signal);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    log.info('Module unloaded');
+  }
+
+  /** With the resourceVersion it was read in: a finalizer that somebody else has put there meanwhile must not be lost. */
+  async #patchFinalizers(module: Module, finalizers: readonly string[], signal: AbortSignal): Promise<void> {
+    const { client, caches } = this.#deps;
+    const { uid, resourceVersion } = module.metadata;
+    const body = { metadata: { uid, resourceVersion, finalizers } };
+    const patched = await client.patch(MODULES, refOf(module), { type: 'merge', body }, { signal });
+    caches.modules.absorb(patched);
+  }
+
+  async #deletePod(pod: PodRecord, memory: ModuleMemory, { signal, log }: ReconcileContext): Promise<WriteOutcome> {
+    const name = pod.metadata.name ?? '';
+    const uid = pod.metadata.uid ?? '';
+    if (memory.deletingPods.has(uid)) return { name };
+    const ref = { name, namespace: pod.metadata.namespace ?? '' };
+    try {
+      await this.#deps.client.delete(PODS, ref, { preconditions: { uid }, signal });
+      memory.deletingPods.add(uid);
+      log.info({ pod: name, node: pod.node }, 'pod deleted');
+      return { name };
+    } catch (error) {
+      if (isNotFound(error) || isConflict(error)) return { name };
+      return { name, error };
+    }
+  }
+
+  /** Gives the milliseconds after which a write that was put off is due. */
+  async #writeStatusOf(
+    module: Module,
+    next: ModuleStatus,
+    memory: ModuleMemory,
+    eventsOf: () => readonly PlannedEvent[],
+    context: ReconcileContext,
+  ): Promise<number | undefined> {
+    const { clock, recorder, statusIntervalMs } = this.#deps;
+    const urgency = statusWrite(module.status, next);
+    if (urgency === 'none') return undefined;
+    const dueInMs = (memory.statusWrittenAtMs ?? 0) + statusIntervalMs - clock.now();
+    if (urgency === 'counts' && dueInMs > 0) return dueInMs;
+    const events = eventsOf();
+    await this.#writeStatus(module, next, context);
+    memory.statusWrittenAtMs = clock.now();
+    for (const event of events) recorder.record({ regarding: referenceTo(module), ...event });
+    return undefined;
+  }
+
+  async #writeStatus(module: Module, next: ModuleStatus, { signal }: ReconcileContext): Promise<void> {
+    if (statusWrite(module.status, next) === 'none') return;
+    const { client, caches } = this.#deps;
+    // The server ignores a uid in a merge patch of a status: without the test, a Module that was created again under this name would be
+    // told what became of the one before.
+    const body: readonly JsonPatchOperation[] = [
+      { op: 'test', path: '/metadata/uid', value: module.metadata.uid },
+      { op: 'add', path: '/status', value: next },
+    ];
+    try {
+      const patched = await client.patch(
+        MODULES,
+        refOf(module),
+        { type: 'json', body },
+        { subresource: 'status', signal },
+      );
+      caches.modules.absorb(patched);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+}
+
+function forgetGonePods({ deletingPods }: ModuleMemory, pods: readonly PodRecord[]): void {
+  if (deletingPods.size === 0) return;
+  const present = new Set(pods.map(({ metadata }) => metadata.uid));
+  for (const uid of deletingPods) if (!present.has(uid)) deletingPods.delete(uid);
+}
+
+/** How soon a name that a foreign object has, or a write that was refused, is tried again although nothing changed here. */
+const FOREIGN_OBJECT_INTERVAL_MS = 30_000;
+
+export function nodeKeys(module: Module): NodeKeys {
+  const name = { namespace: module.metadata.namespace ?? '', name: module.metadata.name ?? '' };
+  return { load: loadLabel(name), ready: readyLabel(name), loaded: loadedAnnotation(name) };
+}
+
+function problemsOf(outcomes: readonly WriteOutcome[]): Map<string, WriteProblem> {
+  return new Map(outcomes.flatMap(({ name, problem }) => (problem === undefined ? [] : [[name, problem]])));
+}
+
+function throwErrors(key: string, outcomes: readonly WriteOutcome[]): void {
+  const errors = outcomes.flatMap(({ error }) => (error === undefined ? [] : [error]));
+  // A conflict is not a failure: the retry reads the new object.
+  const [first] = errors;
+  if (first instanceof Error && errors.every(isConflict)) throw first;
+  if (errors.length > 0) throw new AggregateError(errors, `writes of Module ${key} failed`, { cause: first });
+}
+
+function requeue(delays: readonly (number | undefined)[]): ReconcileResult {
+  const due = delays.filter((delay) => delay !== undefined);
+  return due.length === 0 ? undefined : { requeueAfterMs: Math.max(0, Math.min(...due)) };
+}
+
+function latestRefusal(refusals: readonly RefusalRecord[]): RefusalRecord | undefined {
+  return refusals.reduce<RefusalRecord | undefined>(
+    (latest, refusal) => (latest === undefined || refusal.at > latest.at ? refusal : latest),
+    undefined,
+  );
+}
+
+function describeStep(step: DeletionStep): string {
+  switch (step.kind) {
+    case 'delete-daemonsets':
+      return 'The Module is being deleted: its DaemonSets are being removed.';
+    case 'delete-pods':
+      return 'The Module is being deleted: pods of it that no DaemonSet has any more are being deleted.';
+    case 'wait-for-pods': {
+      const [first] = step.pods;
+      const what = step.role === 'device-plugin' ? 'device-plugin' : 'loader';
+      if (first === undefined) return `The Module is being deleted: waiting for its ${what} DaemonSets to go.`;
+      const since = first.metadata.deletionTimestamp;
+      const more = step.pods.length > 1 ? ` and ${step.pods.length - 1} more` : '';
+      return `The Module is being deleted: waiting for ${what} pod ${first.metadata.name} on node ${first.node}${more} to stop${since === undefined ? '' : `, which has until ${since}`}.`;
+    }
+    case 'clear-labels':
+      return 'The Module is being deleted: its labels are being taken off the nodes.';
+    case 'release':
+      return 'The Module is unloaded.';
+  }
+}
+
+function refOf({ metadata }: Module): { name: string; namespace: string } {
+  return { name: metadata.name ?? '', namespace: metadata.namespace ?? '' };
+}
+
+function referenceTo(module: Module): {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  namespace: string;
+  uid: string;
+} {
+  return { apiVersion: apiVersionOf(MODULES), kind: MODULES.kind, ...refOf(module), uid: module.metadata.uid ?? '' };
+}

@@ -1,0 +1,51 @@
+import type { Module } from '../../api/module.ts';
+import type { NormalizedModule } from '../../api/normalize.ts';
+import type { Node } from '../../kube/core.ts';
+import type { DaemonSetRecord, PodRecord, RefusalRecord } from '../records.ts';
+
+/** The keys under which a Module's state stands on a Node. */
+export interface NodeKeys {
+  /** Label: the kernel key whose loader may run on the node. */
+  readonly load: string;
+  /** Label: the module is in the kernel of this boot. */
+  readonly ready: string;
+  /** Annotation: the boot and the container in which it was seen loaded ({@link LoadedRecord}). */
+  readonly loaded: string;
+}
+
+/** How long each node that carries the load label has not matched the selector, and whether an edit of the selector is why. */
+export interface SelectorMemory {
+  readonly selector: Readonly<Record<string, string>>;
+  readonly unmatched: ReadonlyMap<string, Unmatched>;
+}
+
+export interface Unmatched {
+  /** Milliseconds since the epoch. */
+  readonly sinceMs: number;
+  readonly cause: 'SelectorEdited' | 'LabelVanished';
+}
+
+/** Everything one decision about a Module is made from. Nothing else is read: same snapshot, same plan. */
+export interface ModuleSnapshot {
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+  readonly module: Module;
+  readonly spec: NormalizedModule;
+  readonly keys: NodeKeys;
+  readonly nodes: readonly Node[];
+  readonly loaderDaemonSets: readonly DaemonSetRecord[];
+  readonly pluginDaemonSets: readonly DaemonSetRecord[];
+  readonly loaderPods: readonly PodRecord[];
+  readonly pluginPods: readonly PodRecord[];
+  /** By uid of the DaemonSet whose pods the API server refused. */
+  readonly refusals: ReadonlyMap<string, RefusalRecord>;
+  readonly selectorMemory: SelectorMemory;
+  readonly options: ModuleOptions;
+}
+
+export interface ModuleOptions {
+  /** How long a selector label must be missing from a node before its module is unloaded. */
+  readonly selectorGracePeriodMs: number;
+  /** Priority class of loader and plugin pods; the empty string sets none. */
+  readonly priorityClassName: string;
+}

@@ -1,0 +1,150 @@
+import type { DaemonSetStatus } from '../../api/module.ts';
+import type { DaemonSetRecord, PodRecord } from '../records.ts';
+import { failureOf, type KernelWorld, type NodeState, nodeState, type WriteProblem } from './node-state.ts';
+import type { ModulePlan } from './plan.ts';
+import type { KernelPlan } from './plan-kernels.ts';
+import type { NodePlan } from './plan-nodes.ts';
+import { STATES, type State } from './reasons.ts';
+import type { ModuleSnapshot } from './snapshot.ts';
+
+/** One kernel's nodes, summed up. */
+export interface KernelSummary {
+  readonly kernel: KernelPlan;
+  nodes: number;
+  loaded: number;
+  state: State;
+  message?: string;
+  /** How many nodes are in `state`. */
+  inState: number;
+  imageID?: string;
+}
+
+export interface Counts {
+  readonly matching: number;
+  /** Nodes that should have the module: selected, mapped, and not left out. */
+  readonly desired: number;
+  readonly loaded: number;
+  readonly skipped: number;
+  readonly unmapped: number;
+}
+
+export function count(plan: ModulePlan): Counts {
+  let matching = 0;
+  let desired = 0;
+  let loaded = 0;
+  let skipped = 0;
+  let unmapped = 0;
+  for (const node of plan.nodes) {
+    const { placement } = node;
+    if (node.ready) loaded += 1;
+    if (placement.verdict === 'withheld') {
+      matching += 1;
+      if (placement.why === 'NoKernelMapping') unmapped += 1;
+      else if (placement.why === 'Tainted' || placement.why === 'NodeNotReady' || placement.why === 'KernelUnknown')
+        skipped += 1;
+      else desired += 1;
+    } else if (placement.verdict === 'placed') {
+      matching += 1;
+      if (!node.alive && !node.ready) skipped += 1;
+      else desired += 1;
+    } else if (placement.verdict === 'grace' && node.ready) {
+      desired += 1;
+    }
+  }
+  return { matching, desired, loaded, skipped, unmapped };
+}
+
+export function summarise(
+  snapshot: ModuleSnapshot,
+  plan: ModulePlan,
+  problems: ReadonlyMap<string, WriteProblem>,
+): KernelSummary[] {
+  const daemonSets = new Map(snapshot.loaderDaemonSets.map((daemonSet) => [daemonSet.kernelKey, daemonSet]));
+  const summaries = new Map<string, KernelSummary>();
+  for (const node of plan.nodes) {
+    const { kernel } = node;
+    if (kernel === undefined) continue;
+    const state = nodeState(node, worldOf(kernel, daemonSets, snapshot, problems));
+    if (state === undefined) continue;
+    addNode(summaries, kernel, node, state);
+  }
+  return [...summaries.values()].sort((a, b) => (a.kernel.key < b.kernel.key ? -1 : 1));
+}
+
+function worldOf(
+  kernel: KernelPlan,
+  daemonSets: ReadonlyMap<string, DaemonSetRecord>,
+  snapshot: ModuleSnapshot,
+  problems: ReadonlyMap<string, WriteProblem>,
+): KernelWorld {
+  const daemonSet = daemonSets.get(kernel.key);
+  return {
+    daemonSet,
+    refusal: snapshot.refusals.get(daemonSet?.metadata.uid ?? ''),
+    problem: problems.get(kernel.daemonSetName),
+  };
+}
+
+function addNode(
+  summaries: Map<string, KernelSummary>,
+  kernel: KernelPlan,
+  node: NodePlan,
+  { state, message }: NodeState,
+): void {
+  let summary = summaries.get(kernel.key);
+  if (summary === undefined) {
+    summary = { kernel, nodes: 0, loaded: 0, state: 'Loaded', inState: 0 };
+    summaries.set(kernel.key, summary);
+  }
+  summary.nodes += 1;
+  if (node.ready) summary.loaded += 1;
+  summary.imageID ??= node.loader?.container?.imageID;
+  if (summary.state === state) summary.inState += 1;
+  if (worse(state, summary.state)) {
+    summary.state = state;
+    summary.inState = 1;
+    delete summary.message;
+  }
+  if (summary.state === state && message !== undefined) summary.message ??= message;
+}
+
+export function worse(a: State, b: State): boolean {
+  return STATES.indexOf(a) < STATES.indexOf(b);
+}
+
+export interface PluginSummary {
+  readonly status: Required<DaemonSetStatus>;
+  readonly failure: string | undefined;
+}
+
+export function summarisePlugin(
+  snapshot: ModuleSnapshot,
+  plan: ModulePlan,
+  problems: ReadonlyMap<string, WriteProblem>,
+): PluginSummary | undefined {
+  if (snapshot.spec.devicePlugin === undefined) return undefined;
+  const ready = plan.nodes.filter((node) => node.ready);
+  const daemonSet = snapshot.pluginDaemonSets[0];
+  let available = 0;
+  let failing: PodRecord | undefined;
+  for (const { pluginPods } of ready) {
+    if (pluginPods.some((pod) => pod.ready && pod.metadata.deletionTimestamp === undefined)) available += 1;
+    else failing ??= pluginPods.find((pod) => failureOf(pod) !== undefined);
+  }
+  const missing = ready.some(({ pluginPods }) => pluginPods.length === 0);
+  const refusal = missing ? snapshot.refusals.get(daemonSet?.metadata.uid ?? '') : undefined;
+  const problem = [...problems].find(([name]) => !isLoaderName(plan, name))?.[1];
+  const failure =
+    problem?.message ??
+    refusal?.message ??
+    (failing === undefined ? undefined : `on node ${failing.node}: ${failureOf(failing)?.message ?? ''}`);
+  return {
+    status: { nodesMatchingSelectorNumber: ready.length, desiredNumber: ready.length, availableNumber: available },
+    failure,
+  };
+}
+
+function isLoaderName(plan: ModulePlan, name: string): boolean {
+  for (const kernel of plan.kernels.values()) if (kernel.daemonSetName === name) return true;
+  return false;
+}

@@ -1,0 +1,61 @@
+import { loadedAnnotation, loadLabel, readyLabel } from '../../api/labels.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { NODES } from '../../kube/core.ts';
+import { isConflict, isNotFound } from '../../kube/errors.ts';
+import type { ReconcileContext } from '../../runtime/controller.ts';
+import type { Caches } from '../caches.ts';
+import type { LabelDesk } from './label-desk.ts';
+import { planNodePatch } from './plan.ts';
+
+/** Writes what is due on a Node, whoever wants it, in one merge patch; nothing when nothing is due. */
+export class NodeReconciler {
+  readonly #client: KubeClient;
+  readonly #caches: Caches;
+  readonly #desk: LabelDesk;
+  #claimed: ReadonlySet<string> | undefined;
+
+  constructor(client: KubeClient, caches: Caches, desk: LabelDesk) {
+    this.#client = client;
+    this.#caches = caches;
+    this.#desk = desk;
+    for (const informer of [caches.modules, caches.daemonSets]) {
+      informer.onChange(({ type }) => {
+        if (type !== 'updated') this.#claimed = undefined;
+      });
+    }
+  }
+
+  async reconcile(name: string, { signal, log }: ReconcileContext): Promise<void> {
+    const node = this.#caches.nodes.store.get(name);
+    if (node === undefined || node.metadata.deletionTimestamp !== undefined) return;
+    const claimed = this.#claimedKeys();
+    const patch = planNodePatch(node, this.#desk.dueOn(node), (key) => !claimed.has(key));
+    if (patch === undefined) return;
+    // The uid makes it a patch of this very Node: one that was deleted and registered again starts from nothing.
+    const body = { metadata: { uid: node.metadata.uid, ...patch } };
+    try {
+      this.#caches.nodes.absorb(await this.#client.patch(NODES, { name }, { type: 'merge', body }, { signal }));
+      log.debug({ patch }, 'node patched');
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error;
+    }
+  }
+
+  /**
+   * Keys that belong to a Module, or that a DaemonSet's placement still depends on: taking one of these would unload something, so even
+   * if the Module is not to be seen, its DaemonSet protects its labels.
+   */
+  #claimedKeys(): ReadonlySet<string> {
+    if (this.#claimed !== undefined) return this.#claimed;
+    const claimed = new Set<string>();
+    for (const { metadata } of this.#caches.modules.store.list()) {
+      const module = { namespace: metadata.namespace ?? '', name: metadata.name ?? '' };
+      claimed.add(loadLabel(module)).add(readyLabel(module)).add(loadedAnnotation(module));
+    }
+    for (const { nodeSelectorKeys } of this.#caches.daemonSets.store.list()) {
+      for (const key of nodeSelectorKeys) claimed.add(key);
+    }
+    this.#claimed = claimed;
+    return claimed;
+  }
+}

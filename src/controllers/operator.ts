@@ -1,0 +1,176 @@
+import type { Module } from '../api/module.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Node } from '../kube/core.ts';
+import { matchesLabels } from '../kube/selectors.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { Controller } from '../runtime/controller.ts';
+import type { EventRecorder } from '../runtime/event-recorder.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import { BY_MODULE, type Caches, moduleIndexKey } from './caches.ts';
+import { ModuleMetrics } from './metrics.ts';
+import { ModuleReconciler, nodeKeys } from './module/controller.ts';
+import { carriesAnything } from './module/plan.ts';
+import type { ModuleOptions } from './module/snapshot.ts';
+import { NodeReconciler } from './node/controller.ts';
+import { LabelDesk } from './node/label-desk.ts';
+
+export interface OperatorOptions extends ModuleOptions {
+  readonly client: KubeClient;
+  readonly caches: Caches;
+  readonly recorder: EventRecorder;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly moduleConcurrency: number;
+  readonly nodeConcurrency: number;
+  readonly statusIntervalMs: number;
+}
+
+/** The controllers, and which change wakes which of them. */
+export class Operator {
+  readonly #caches: Caches;
+  readonly #moduleReconciler: ModuleReconciler;
+  readonly #modules: Controller;
+  readonly #nodes: Controller;
+
+  constructor(options: OperatorOptions) {
+    const { client, caches, log, metrics, clock } = options;
+    this.#caches = caches;
+    const desk = new LabelDesk((nodeName) => this.#nodes.enqueue(nodeName));
+    this.#moduleReconciler = new ModuleReconciler({
+      client,
+      caches,
+      desk,
+      recorder: options.recorder,
+      metrics: new ModuleMetrics(metrics.registry),
+      clock,
+      options,
+      statusIntervalMs: options.statusIntervalMs,
+    });
+    const nodeReconciler = new NodeReconciler(client, caches, desk);
+    this.#modules = new Controller({
+      name: 'module',
+      reconcile: (key, context) => this.#moduleReconciler.reconcile(key, context),
+      concurrency: options.moduleConcurrency,
+      log,
+      metrics,
+      clock,
+    });
+    this.#nodes = new Controller({
+      name: 'node',
+      reconcile: (key, context) => nodeReconciler.reconcile(key, context),
+      concurrency: options.nodeConcurrency,
+      log,
+      metrics,
+      clock,
+    });
+    this.#watchModules();
+    this.#watchNodes();
+    this.#watchObjects();
+  }
+
+  /** Reconciles until the signal aborts; resolves when what was under way has ended. Caches must be synced. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#modules.run(signal), this.#nodes.run(signal)]);
+  }
+
+  #watchModules(): void {
+    this.#caches.modules.onChange((change) => {
+      const key = keyOf(change.object);
+      if (change.type === 'updated' && !isEdited(change.old, change.object)) return;
+      this.#modules.enqueue(key, { priority: 'high' });
+      if (change.type === 'deleted') this.#wakeNodesOf(change.object);
+    });
+  }
+
+  #watchNodes(): void {
+    this.#caches.nodes.onChange((change) => {
+      const name = change.object.metadata.name ?? '';
+      const old = change.type === 'updated' ? change.old : undefined;
+      if (old !== undefined && !isRelevant(old, change.object)) return;
+      // A node that is new, or that booted another kernel, wants its label now: people and their selectors wait for it.
+      if (change.type !== 'deleted') this.#nodes.enqueue(name, { priority: 'high' });
+      for (const module of this.#caches.modules.store.list()) {
+        if (concerns(module, change.object) || (old !== undefined && concerns(module, old)))
+          this.#gather(keyOf(module));
+      }
+    });
+  }
+
+  #watchObjects(): void {
+    const { daemonSets, pods, refusals } = this.#caches;
+    pods.onChange(({ object }) => this.#wakeModule(object.metadata.namespace, object.moduleLabel));
+    daemonSets.onChange(({ type, object }) => {
+      this.#wakeModule(object.metadata.namespace, object.moduleLabel);
+      if (type === 'deleted') this.#wakeNodesWith(object.nodeSelectorKeys);
+    });
+    refusals.onChange(({ object }) => {
+      const daemonSet = daemonSets.store.list().find(({ metadata }) => metadata.uid === object.daemonSetUID);
+      if (daemonSet !== undefined) this.#wakeModule(daemonSet.metadata.namespace, daemonSet.moduleLabel);
+    });
+  }
+
+  #wakeModule(namespace: string | undefined, moduleLabel: string): void {
+    const modules = this.#caches.modules.store.byIndex(BY_MODULE, moduleIndexKey(namespace ?? '', moduleLabel));
+    for (const module of modules) this.#gather(keyOf(module));
+  }
+
+  /** A person's edit does not wait; what follows from the cluster's own life comes in bursts. */
+  #gather(key: string): void {
+    this.#modules.enqueue(key, { afterMs: this.#moduleReconciler.gatherMs(key) });
+  }
+
+  /** A Module that is gone without its finalizer having run leaves labels behind. */
+  #wakeNodesOf(module: Module): void {
+    const { load, ready, loaded } = nodeKeys(module);
+    this.#wakeNodesWith([load, ready, loaded]);
+  }
+
+  #wakeNodesWith(keys: readonly string[]): void {
+    for (const { metadata } of this.#caches.nodes.store.list()) {
+      if (keys.some((key) => metadata.labels?.[key] !== undefined || metadata.annotations?.[key] !== undefined)) {
+        this.#nodes.enqueue(metadata.name ?? '');
+      }
+    }
+  }
+}
+
+function keyOf({ metadata }: Module): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
+/** Our own writes of status come back as updates too; they are no reason to look again. */
+function isEdited(old: Module, module: Module): boolean {
+  return (
+    old.metadata.uid !== module.metadata.uid ||
+    old.metadata.generation !== module.metadata.generation ||
+    old.metadata.deletionTimestamp !== module.metadata.deletionTimestamp ||
+    (old.metadata.finalizers ?? []).join() !== (module.metadata.finalizers ?? []).join()
+  );
+}
+
+function concerns(module: Module, node: Node): boolean {
+  return matchesLabels(module.spec.selector, node.metadata.labels ?? {}) || carriesAnything(node, nodeKeys(module));
+}
+
+/** A Node changes every few minutes without telling anything (its kubelet reports); these are the fields that decide something. */
+function isRelevant(old: Node, node: Node): boolean {
+  return JSON.stringify(decisive(old)) !== JSON.stringify(decisive(node));
+}
+
+function decisive({ metadata, spec, status }: Node): unknown {
+  return [
+    metadata.uid,
+    metadata.deletionTimestamp,
+    sorted(metadata.labels),
+    sorted(metadata.annotations),
+    spec?.taints,
+    status?.nodeInfo,
+    status?.conditions?.map((condition) => condition.status),
+  ];
+}
+
+function sorted(record: Readonly<Record<string, string>> | undefined): readonly (readonly [string, string])[] {
+  return Object.entries(record ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+}
