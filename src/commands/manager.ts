@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { allCaches, type Caches, createCaches } from '../controllers/caches.ts';
+import { Operator } from '../controllers/operator.ts';
+import { KubeClient } from '../kube/client.ts';
+import { type Connection, loadConnection } from '../kube/config.ts';
+import { withoutPassword } from '../kube/connection-errors.ts';
+import type { InformerObserver } from '../kube/informer.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { EventRecorder } from '../runtime/event-recorder.ts';
+import {
+  type Handler,
+  type HttpServer,
+  healthHandler,
+  metricsHandler,
+  startHttpServer,
+} from '../runtime/http-server.ts';
+import { LeaderElector } from '../runtime/leader-election.ts';
+import type { Component } from '../runtime/lifecycle.ts';
+import { parseListenAddress } from '../runtime/listen-address.ts';
+import { createLogger, describeError, type Logger } from '../runtime/logger.ts';
+import { createMetrics, type Metrics } from '../runtime/metrics.ts';
+import { runProcess } from '../runtime/process.ts';
+import { type ManagerConfig, parseManagerConfig } from './config.ts';
+import { VERSION } from './version.ts';
+
+/** `kmm manager`: the operator, until SIGTERM or SIGINT. Ends the process; mistakes in flags are told one sentence a line. */
+export async function runManager(argv: readonly string[]): Promise<void> {
+  const parsed = parseManagerConfig(argv, process.env);
+  if (!parsed.ok) {
+    if (parsed.help !== undefined) process.stdout.write(parsed.help);
+    for (const error of parsed.errors) process.stderr.write(`${error}\n`);
+    process.exitCode = parsed.errors.length > 0 ? 1 : 0;
+    return;
+  }
+  const { config } = parsed;
+  const log = createLogger({ level: config.logLevel });
+  let connection: Connection;
+  try {
+    connection = await loadConnection({ kubeconfig: config.kubeconfig, context: config.context });
+  } catch (error) {
+    process.stderr.write(`${describeError(error)}\n`);
+    process.exitCode = 1;
+    return;
+  }
+  log.info({ version: VERSION, server: withoutPassword(connection.server), config }, 'starting');
+  await runProcess(wire(config, connection, log), { log });
+}
+
+/** The parts of the operator, in the order in which they start; they stop in the reverse one. */
+function wire(config: ManagerConfig, connection: Connection, log: Logger): readonly Component[] {
+  const metrics = createMetrics();
+  const identity = `${hostname()}_${randomUUID()}`;
+  const shared = { connection, userAgent: `kmm/${VERSION}`, observer: metrics.requests(connection.host) };
+  // The Lease and events go their own way: renewing must not queue up behind a thousand label patches, and what
+  // happened may be told when this process no longer leads.
+  const sideClient = new KubeClient({ ...shared, maxConcurrentRequests: 4 });
+  let mayWrite = (): boolean => !config.leaderElect;
+  const client = new KubeClient({
+    ...shared,
+    maxConcurrentRequests: config.maxConcurrentRequests,
+    beforeWrite: () => {
+      if (!mayWrite()) throw new NotLeadingError();
+    },
+  });
+  const caches = createCaches(client, watchObserver(log));
+  const recorder = new EventRecorder({ client: sideClient, component: 'kmm', instance: identity, log });
+  const operator = new Operator({
+    client,
+    caches,
+    recorder,
+    metrics,
+    log,
+    clock: systemClock,
+    moduleConcurrency: config.moduleConcurrency,
+    nodeConcurrency: config.nodeConcurrency,
+    statusIntervalMs: config.statusIntervalMs,
+    selectorGracePeriodMs: config.selectorGracePeriodMs,
+    priorityClassName: config.priorityClassName,
+  });
+  for (const [kind, informer] of Object.entries(caches)) metrics.watch(kind, () => informer.lastEventAt);
+  /** A standby has its caches filled already, so a change of leader costs one lease and no more. */
+  const reconcile = async (signal: AbortSignal): Promise<void> => {
+    await Promise.all(allCaches(caches).map((informer) => informer.waitForSync(signal)));
+    log.info('caches synced');
+    await operator.run(signal);
+  };
+  metrics.setLeading(config.leaderElectionId, !config.leaderElect);
+  let run = reconcile;
+  if (config.leaderElect) {
+    const elector = createElector(config, { client: sideClient, identity, metrics, log, reconcile });
+    mayWrite = () => elector.leading;
+    run = (signal) => elector.run(signal);
+  }
+  return [
+    serverComponent('metrics', config.metricsBindAddress, { '/metrics': metricsHandler(metrics.registry) }, log),
+    serverComponent('probes', config.healthProbeBindAddress, probes(caches), log),
+    {
+      name: 'clients',
+      stop: async () => {
+        await Promise.all([client.close(), sideClient.close()]);
+      },
+    },
+    { name: 'events', stop: (signal) => recorder.flush(signal) },
+    {
+      name: 'caches',
+      run: async (signal) => {
+        await Promise.all(allCaches(caches).map((informer) => informer.run(signal)));
+      },
+    },
+    { name: 'controllers', run },
+  ];
+}
+
+/**
+ * Thrown in the place of a write by a process that does not lead, any more or yet. After it was frozen (SIGSTOP, a suspended machine), answers
+ * that were on their way are handled before the timer that says the lease is over; this is what stops their consequences.
+ */
+class NotLeadingError extends Error {
+  override readonly name = 'NotLeadingError';
+
+  constructor() {
+    super('this process does not hold the Lease, so it writes nothing');
+  }
+}
+
+interface Election {
+  readonly client: KubeClient;
+  readonly identity: string;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly reconcile: (signal: AbortSignal) => Promise<void>;
+}
+
+function createElector(config: ManagerConfig, { client, identity, metrics, log, reconcile }: Election): LeaderElector {
+  return new LeaderElector({
+    client,
+    namespace: config.namespace,
+    name: config.leaderElectionId,
+    identity,
+    leaseDurationMs: config.leaseDurationMs,
+    renewDeadlineMs: config.renewDeadlineMs,
+    retryPeriodMs: config.retryPeriodMs,
+    onStartedLeading: reconcile,
+    onLeadingChanged: (leading) => metrics.setLeading(config.leaderElectionId, leading),
+    log,
+  });
+}
+
+function probes(caches: Caches): Readonly<Record<string, Handler>> {
+  return {
+    '/healthz': healthHandler('healthz', { ping: () => undefined }),
+    '/readyz': healthHandler('readyz', { caches: () => assertSynced(caches) }),
+  };
+}
+
+function serverComponent(
+  name: string,
+  address: string,
+  routes: Readonly<Record<string, Handler>>,
+  log: Logger,
+): Component {
+  const listenAddress = parseListenAddress(address);
+  if (listenAddress === undefined || listenAddress === 'disabled') return { name };
+  let server: HttpServer | undefined;
+  return {
+    name,
+    start: async () => {
+      server = await startHttpServer({ address: listenAddress, routes, log });
+    },
+    stop: async () => server?.close(),
+  };
+}
+
+/** @throws Error that names the kinds which have not been listed yet */
+function assertSynced(caches: Caches): void {
+  const missing = Object.entries(caches).flatMap(([kind, { synced }]) => (synced ? [] : [kind]));
+  if (missing.length > 0) throw new Error(`not listed yet: ${missing.join(', ')}`);
+}
+
+/** What goes wrong with a watch is a line of the log: the caches mend themselves, but a cluster admin wants to know how often. */
+function watchObserver(log: Logger): InformerObserver {
+  return {
+    interrupted: (kind, { reason, ...rest }, retryInMs) => {
+      const level = reason === 'failed' || reason === 'gone' ? 'warn' : 'debug';
+      log[level]({ kind, reason, retryInMs, ...('error' in rest ? { err: rest.error } : {}) }, 'watch interrupted');
+    },
+    unreadable: (kind, key, error) =>
+      log.error({ kind, key, err: error }, 'object cannot be read and is left as it was'),
+    listenerFailed: (kind, error) => log.error({ kind, err: error }, 'a listener of a watch failed'),
+  };
+}
