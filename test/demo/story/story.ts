@@ -1,0 +1,16 @@
+import { deletion } from './deletion.ts';
+import { farewell } from './farewell.ts';
+import { install } from './install.ts';
+import { load } from './load.ts';
+import { simulatedNodes } from './nodes.ts';
+import { outage } from './outage.ts';
+import { reboot } from './reboot.ts';
+import { refusal } from './refusal.ts';
+import { rollout } from './rollout.ts';
+import type { Step } from './step.ts';
+
+/** What is told in any case. */
+export const STORY: readonly Step[] = [simulatedNodes, install, load, reboot, rollout, outage, refusal];
+
+/** How it ends, unless the cluster is kept. */
+export const ENDING: readonly Step[] = [deletion, farewell];
