@@ -1,0 +1,37 @@
+/** `node test/bench/bench.ts [--large] [--nodes N ...] [--node-option FLAG ...]` */
+import { parseArgs } from 'node:util';
+
+export interface BenchOptions {
+  /** One run for each. */
+  readonly nodes: readonly number[];
+  /** Arguments of Node itself for the operator. */
+  readonly nodeOptions: readonly string[];
+}
+
+/**
+ * What the operator's image gives Node; docs/bench.md tells what they save. Without them V8 lets garbage pile up while the machine has
+ * memory left: the semi-spaces alone grow to 128 MB.
+ */
+const IMAGE_NODE_OPTIONS = ['--optimize-for-size', '--max-semi-space-size=2'];
+
+/** @throws Error in one sentence */
+export function readOptions(argv: readonly string[]): BenchOptions {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      large: { type: 'boolean', default: false },
+      nodes: { type: 'string', multiple: true, default: [] },
+      'node-option': { type: 'string', multiple: true },
+    },
+  });
+  const chosen = values.nodes.map(numberOfNodes);
+  const usual = [100, 1_000, ...(values.large ? [5_000] : [])];
+  return { nodes: chosen.length > 0 ? chosen : usual, nodeOptions: values['node-option'] ?? IMAGE_NODE_OPTIONS };
+}
+
+/** At least as many as have their kernel changed. */
+function numberOfNodes(text: string): number {
+  const nodes = Number(text);
+  if (Number.isInteger(nodes) && nodes >= 20 && nodes <= 20_000) return nodes;
+  throw new Error(`--nodes ${text}: give a whole number from 20 to 20000`);
+}
