@@ -6,7 +6,7 @@ export interface Connection {
   readonly host: string;
   /** The namespace that the pod runs in, or that the kubeconfig's context names. */
   readonly namespace?: string;
-  /** Where all this was read, e.g. `kubeconfig /root/.kube/config, context kind`. */
+  /** Where all this was read, e.g. `kubeconfig ~/.kube/config, context kind`. */
   readonly description: string;
   /** Whose certificates the server's is checked against, as it stands in an error's sentence. */
   readonly caSource: string;
