@@ -1,4 +1,4 @@
-import type { Condition } from '../kube/objects.ts';
+import { type Condition, metaTime } from '../kube/objects.ts';
 
 /** A condition as a decision yields it; when it last flipped is known from the one before. */
 export interface ConditionInput {
@@ -32,7 +32,7 @@ export function setCondition(
     status: next.status,
     ...(next.observedGeneration === undefined ? {} : { observedGeneration: next.observedGeneration }),
     lastTransitionTime:
-      before !== undefined && before.status === next.status ? before.lastTransitionTime : toSeconds(nowMs),
+      before !== undefined && before.status === next.status ? before.lastTransitionTime : metaTime(nowMs),
     reason: next.reason,
     message: shorten(next.message),
   };
@@ -54,11 +54,6 @@ function sameCondition(a: Condition, b: Condition): boolean {
     a.observedGeneration === b.observedGeneration &&
     a.lastTransitionTime === b.lastTransitionTime
   );
-}
-
-/** metav1.Time has whole seconds; a fraction would come back changed and look like somebody else's write. */
-function toSeconds(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
 function shorten(message: string): string {

@@ -54,3 +54,8 @@ export interface Condition {
   readonly reason: string;
   readonly message: string;
 }
+
+/** metav1.Time: RFC 3339 with whole seconds. With a fraction it would come back changed, and look like somebody else's write. */
+export function metaTime(epochMs: number): string {
+  return `${new Date(epochMs).toISOString().slice(0, 19)}Z`;
+}

@@ -7,6 +7,11 @@ export interface ObjectRef {
   readonly namespace?: string;
 }
 
+/** Where an object is, for the verbs of the client. */
+export function refOf({ metadata }: Pick<KubeObject, 'metadata'>): ObjectRef {
+  return { name: metadata.name ?? '', ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }) };
+}
+
 type AnyResource = Resource<KubeObject>;
 
 /**

@@ -1,4 +1,5 @@
 import type { Event } from '../kube/core.ts';
+import { metaTime } from '../kube/objects.ts';
 
 export type EventType = 'Normal' | 'Warning';
 
@@ -38,11 +39,6 @@ export function fitMessage(message: string): string {
   // In UTF-8 the bytes after a character's first one begin with the bits 10.
   while (end > 0 && ((bytes[end] ?? 0) & 0b1100_0000) === 0b1000_0000) end--;
   return `${bytes.toString('utf8', 0, end)}...`;
-}
-
-/** Gives metav1.Time: RFC 3339 with whole seconds. */
-function metaTime(epochMs: number): string {
-  return `${new Date(epochMs).toISOString().slice(0, 19)}Z`;
 }
 
 /** The Event as it is created, in the core/v1 form that `kubectl describe` prints. */

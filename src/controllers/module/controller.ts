@@ -5,10 +5,11 @@ import { labelSafe } from '../../kernel/names.ts';
 import type { JsonPatchOperation, KubeClient } from '../../kube/client.ts';
 import { PODS } from '../../kube/core.ts';
 import { isConflict, isNotFound } from '../../kube/errors.ts';
+import { refOf } from '../../kube/paths.ts';
 import { apiVersionOf } from '../../kube/resources.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { ReconcileContext, ReconcileResult } from '../../runtime/controller.ts';
-import type { EventRecorder } from '../../runtime/event-recorder.ts';
+import type { EventRecorder, EventSubject } from '../../runtime/event-recorder.ts';
 import { BY_DAEMONSET, BY_MODULE, type Caches, moduleIndexKey } from '../caches.ts';
 import type { ModuleMetrics } from '../metrics.ts';
 import type { LabelDesk } from '../node/label-desk.ts';
@@ -369,16 +370,6 @@ function describeStep(step: DeletionStep): string {
   }
 }
 
-function refOf({ metadata }: Module): { name: string; namespace: string } {
-  return { name: metadata.name ?? '', namespace: metadata.namespace ?? '' };
-}
-
-function referenceTo(module: Module): {
-  apiVersion: string;
-  kind: string;
-  name: string;
-  namespace: string;
-  uid: string;
-} {
+function referenceTo(module: Module): EventSubject {
   return { apiVersion: apiVersionOf(MODULES), kind: MODULES.kind, ...refOf(module), uid: module.metadata.uid ?? '' };
 }

@@ -2,6 +2,7 @@ import type { Module } from '../../api/module.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { DAEMONSETS, type DaemonSet } from '../../kube/core.ts';
 import { isAlreadyExists, isForbidden, isInvalid, isNotFound } from '../../kube/errors.ts';
+import { refOf } from '../../kube/paths.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Caches } from '../caches.ts';
 import { trimDaemonSet } from '../records.ts';
@@ -182,10 +183,6 @@ function taken(standing: DaemonSet): Omit<WriteOutcome, 'name'> {
       message: `DaemonSet ${standing.metadata.name} exists and is not of this Module; it is left alone. Delete or rename it.`,
     },
   };
-}
-
-function refOf({ metadata }: Pick<DaemonSet, 'metadata'>): { name: string; namespace: string } {
-  return { name: metadata.name ?? '', namespace: metadata.namespace ?? '' };
 }
 
 function nameOf(action: DaemonSetAction): string {

@@ -1,3 +1,4 @@
+import { findCondition } from '../../api/conditions.ts';
 import type { Module, ModuleStatus } from '../../api/module.ts';
 import type { NormalizedModule } from '../../api/normalize.ts';
 import { DEGRADED_STATES, type State } from './reasons.ts';
@@ -33,20 +34,23 @@ export function planEvents(module: Module, spec: NormalizedModule, next: ModuleS
 
 /** The event of a Module that is being deleted, when that begins. */
 export function planUnloadingEvents(module: Module, next: ModuleStatus): PlannedEvent[] {
-  const [before, ready] = [module.status, next].map((status) =>
-    status?.conditions?.find(({ type }) => type === 'Ready'),
-  );
-  if (ready === undefined || before?.reason === ready.reason) return [];
-  return [{ type: 'Normal', reason: ready.reason, message: ready.message }];
+  return eventOfNewReason(module, next, 'Ready', 'Normal');
 }
 
 /** The event of a Module that is stored and not acted on, when that is first said. */
 export function planUnsupportedEvents(module: Module, next: ModuleStatus): PlannedEvent[] {
-  const [before, degraded] = [module.status, next].map((status) =>
-    status?.conditions?.find(({ type }) => type === 'Degraded'),
-  );
-  if (degraded === undefined || before?.reason === degraded.reason) return [];
-  return [{ type: 'Warning', reason: degraded.reason, message: degraded.message }];
+  return eventOfNewReason(module, next, 'Degraded', 'Warning');
+}
+
+function eventOfNewReason(
+  module: Module,
+  next: ModuleStatus,
+  condition: 'Ready' | 'Degraded',
+  type: PlannedEvent['type'],
+): PlannedEvent[] {
+  const said = findCondition(next.conditions, condition);
+  if (said === undefined || findCondition(module.status?.conditions, condition)?.reason === said.reason) return [];
+  return [{ type, reason: said.reason, message: said.message }];
 }
 
 function eventOfState(

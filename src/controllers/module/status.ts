@@ -1,5 +1,6 @@
 import { type ConditionInput, setCondition } from '../../api/conditions.ts';
 import type { KernelStatus, Module, ModuleStatus } from '../../api/module.ts';
+import { metaTime } from '../../kube/objects.ts';
 import type { WriteProblem } from './node-state.ts';
 import type { ModulePlan } from './plan.ts';
 import type { ModuleSnapshot } from './snapshot.ts';
@@ -115,11 +116,7 @@ function kernelStatus(summary: KernelSummary, previous: readonly KernelStatus[],
     nodes,
     loaded,
     state,
-    since: before?.state === state && before.since !== undefined ? before.since : toSeconds(nowMs),
+    since: before?.state === state && before.since !== undefined ? before.since : metaTime(nowMs),
     ...(message === undefined ? {} : { message: cut(message, LONGEST_KERNEL_MESSAGE) }),
   };
-}
-
-function toSeconds(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }

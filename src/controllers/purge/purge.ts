@@ -4,6 +4,7 @@ import type { KubeClient, ObjectRef } from '../../kube/client.ts';
 import { DAEMONSETS, LEASES, type Lease, NODES, PODS } from '../../kube/core.ts';
 import { isNotFound } from '../../kube/errors.ts';
 import type { KubeObject } from '../../kube/objects.ts';
+import { refOf } from '../../kube/paths.ts';
 import type { Resource } from '../../kube/resources.ts';
 import { type Clock, sleep } from '../../runtime/clock.ts';
 import { holderOf, leaseMsOf } from '../../runtime/lease.ts';
@@ -147,8 +148,4 @@ async function listAll<T extends KubeObject>(
 function ifNotServed(error: unknown): readonly never[] {
   if (isNotFound(error)) return [];
   throw error;
-}
-
-function refOf({ metadata }: KubeObject): ObjectRef {
-  return { name: metadata.name ?? '', ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }) };
 }
