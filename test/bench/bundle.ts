@@ -45,7 +45,7 @@ async function imports(directory: string, entries: readonly string[]): Promise<R
   // A Set that grows while it is walked is walked to its end.
   for (const file of found) {
     const text = await readFile(join(directory, file), 'utf8');
-    for (const [, chunk] of text.matchAll(/^(?:import|\} from|import \{[^}]*\} from) ?"\.\/([^"]+)";$/gm)) {
+    for (const [, chunk] of text.matchAll(/\b(?:from|import) ?"\.\/([^"]+)"/g)) {
       if (chunk !== undefined) found.add(chunk);
     }
   }
