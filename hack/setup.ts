@@ -1,8 +1,9 @@
-/** `make setup`: makes sure that there is a control plane to test with, building it once if there is none. */
+/** `make setup`: makes sure that there is a control plane to test with, building it once if there is none, and what builds images. */
 import { buildControlPlane } from './control-plane/build.ts';
 import { withLock } from './control-plane/lock.ts';
 import { Progress } from './control-plane/progress.ts';
 import { type Resolved, resolveControlPlane, surroundings } from './control-plane/resolve.ts';
+import { ensureDebianPackages } from './debian-packages.ts';
 
 async function ensureControlPlane(progress: Progress, signal: AbortSignal): Promise<Resolved> {
   const world = await surroundings();
@@ -28,6 +29,7 @@ const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
 const progress = new Progress();
 try {
+  await ensureDebianPackages(progress, interrupted.signal);
   const { source } = await ensureControlPlane(progress, interrupted.signal);
   progress.done();
   if (!process.argv.includes('--quiet')) progress.say(`Control plane from ${source}.`);

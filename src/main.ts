@@ -14,6 +14,10 @@ const COMMANDS = new Map<string, Command>(
       summary: "Print which of a Module's mappings wins for a kernel, and its image. Needs no cluster.",
       run: async (argv) => (await import('./commands/match.ts')).runMatch(argv),
     },
+    'build-image': {
+      summary: "Build, sign and push a module's image; what runs in a build pod.",
+      run: async (argv) => (await import('./commands/build-image.ts')).runBuildImage(argv),
+    },
     purge: {
       summary: 'Take everything of KMM off a cluster whose operator is gone.',
       run: async (argv) => (await import('./commands/purge.ts')).runPurge(argv),
@@ -38,7 +42,7 @@ const ALIASES = new Map([
 ]);
 
 function showHelp(): void {
-  const lines = [...COMMANDS].map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
+  const lines = [...COMMANDS].map(([name, { summary }]) => `  ${name.padEnd(13)}${summary}`);
   process.stdout.write(`Kernel Module Management.\n\nUsage: kmm COMMAND [options]\n\n${lines.join('\n')}\n`);
 }
 

@@ -9,13 +9,14 @@ export interface BuildVariables {
 }
 
 /**
- * The build arguments of one kernel: the user's, and KERNEL_FULL_VERSION, KERNEL_VERSION, MOD_NAME and MOD_NAMESPACE, which tell what the
- * node really runs and which nobody can override. Unlike in image references the release stands as it is, with every character.
+ * The build arguments of one kernel: the user's, and KERNEL_FULL_VERSION, KERNEL_VERSION, MOD_NAME, MOD_NAMESPACE and ARCH, which tell what
+ * the node really runs and which nobody can override. Unlike in image references the release stands as it is, with every character.
  *
- * There is no ARCH among them: Dockerfiles of out-of-tree modules have an `ARG ARCH` for make, which wants x86_64 where Go says amd64.
+ * ARCH is Go's word (amd64), as in image references. A Dockerfile whose make wants another (x86_64) must not pass it on as it is.
  */
 export function buildVariables({
   kernel,
+  arch,
   module,
   mapping,
 }: TemplateSubject & { readonly mapping: KernelMapping }): BuildVariables {
@@ -24,6 +25,7 @@ export function buildVariables({
     ['KERNEL_VERSION', kernel],
     ['MOD_NAME', module.name],
     ['MOD_NAMESPACE', module.namespace],
+    ['ARCH', arch],
   ]);
   const users = userArgs(mapping.build);
   return {

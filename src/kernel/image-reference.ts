@@ -1,5 +1,5 @@
 /** Source of this grammar: github.com/distribution/reference, regexp.go and reference.go, which the container runtimes use. */
-const LONGEST_TAG = 128;
+export const LONGEST_TAG = 128;
 const LONGEST_REPOSITORY = 255;
 const LONGEST_QUOTE = 160;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
@@ -18,7 +18,7 @@ export function imageReferenceProblem(reference: string): string | undefined {
   if (/\s/u.test(reference)) return `an image reference has no white space, and ${shown} has`;
   if (/^[a-z]+:\/\//i.test(reference))
     return `${shown} begins with a scheme: write it without, as registry/repository:tag`;
-  const { name, tag, digest } = split(reference);
+  const { name, tag, digest } = splitImageReference(reference);
   if (tag !== undefined && tag.length > LONGEST_TAG) {
     return `a tag has at most ${LONGEST_TAG} characters, and that of ${shown} has ${tag.length}`;
   }
@@ -30,12 +30,30 @@ export function imageReferenceProblem(reference: string): string | undefined {
   return repositoryProblem(name, shown);
 }
 
-function split(reference: string): { name: string; tag?: string; digest?: string } {
+/** Of `[registry/]repository[:tag][@digest]`. `name` is the repository with its registry, if it has one. */
+export interface ImageReferenceParts {
+  readonly name: string;
+  readonly tag?: string;
+  readonly digest?: string;
+}
+
+/** Takes a reference apart without judging it ({@link imageReferenceProblem} does that). */
+export function splitImageReference(reference: string): ImageReferenceParts {
   const at = reference.indexOf('@');
   const digest = at < 0 ? undefined : reference.slice(at + 1);
   const rest = at < 0 ? reference : reference.slice(0, at);
   const colon = rest.indexOf(':', rest.lastIndexOf('/') + 1);
   return colon < 0 ? { name: rest, digest } : { name: rest.slice(0, colon), tag: rest.slice(colon + 1), digest };
+}
+
+/** The host (and port) that a runtime asks for a repository: Docker Hub's where the name has none. */
+export function registryOfRepository(name: string): string {
+  return beginsWithRegistry(name) ? name.slice(0, name.indexOf('/')) : 'docker.io';
+}
+
+function beginsWithRegistry(name: string): boolean {
+  const [first = '', ...rest] = name.split('/');
+  return rest.length > 0 && (/[.:A-Z]/.test(first) || first === 'localhost');
 }
 
 function repositoryProblem(name: string, shown: string): string | undefined {
@@ -44,7 +62,7 @@ function repositoryProblem(name: string, shown: string): string | undefined {
   }
   const components = name.split('/');
   const [first = ''] = components;
-  const hasRegistry = components.length > 1 && (/[.:A-Z]/.test(first) || first === 'localhost');
+  const hasRegistry = beginsWithRegistry(name);
   if (hasRegistry && !REGISTRY.test(first)) return `${quoted(first)} in ${shown} is not the name of a registry`;
   const path = hasRegistry ? components.slice(1) : components;
   const bad = path.find((component) => !PATH_COMPONENT.test(component));

@@ -53,8 +53,14 @@ export function templateValues({ kernel, arch, module }: TemplateSubject): Templ
  * value is missing or empty; unlike in a shell it is a plain text, up to the next `}`.
  *
  * Characters that a tag cannot hold become `_` in what is substituted, wherever it stands. A default is the author's own and stays.
+ *
+ * @param convert what becomes of a value where the text is no image reference: paths keep every character
  */
-export function expandTemplate(template: string, values: TemplateValues): Expansion {
+export function expandTemplate(
+  template: string,
+  values: TemplateValues,
+  convert: (value: string) => string = tagSafe,
+): Expansion {
   let text = '';
   let from = 0;
   for (;;) {
@@ -62,7 +68,7 @@ export function expandTemplate(template: string, values: TemplateValues): Expans
     if (start < 0) return { ok: true, text: text + template.slice(from) };
     const end = template.indexOf('}', start);
     if (end < 0) return { ok: false, problem: `"${template.slice(start)}" is not closed: every \${ needs a }` };
-    const value = valueOf(template.slice(start + 2, end), values);
+    const value = valueOf(template.slice(start + 2, end), values, convert);
     if (!value.ok) return value;
     text += template.slice(from, start) + value.text;
     from = end + 1;
@@ -70,14 +76,14 @@ export function expandTemplate(template: string, values: TemplateValues): Expans
 }
 
 /** @param inside what stands between the braces */
-function valueOf(inside: string, values: TemplateValues): Expansion {
+function valueOf(inside: string, values: TemplateValues, convert: (value: string) => string): Expansion {
   const separator = inside.indexOf(':-');
   const name = separator < 0 ? inside : inside.slice(0, separator);
   if (!values.has(name)) {
     return { ok: false, problem: `unknown variable \${${name}}: write one of ${TEMPLATE_VARIABLES.join(', ')}` };
   }
   const value = values.get(name) ?? '';
-  if (value !== '') return { ok: true, text: tagSafe(value) };
+  if (value !== '') return { ok: true, text: convert(value) };
   if (separator >= 0) return { ok: true, text: inside.slice(separator + 2) };
   return {
     ok: false,
@@ -90,4 +96,9 @@ function valueOf(inside: string, values: TemplateValues): Expansion {
 /** Source: OCI distribution specification, the grammar of <reference>. */
 function tagSafe(value: string): string {
   return value.replaceAll(/[^A-Za-z0-9_.-]/gu, '_');
+}
+
+/** Whether every kernel release gets an image of its own from this template. Numbers alone do not tell two builds of one release apart. */
+export function namesKernel(template: string): boolean {
+  return /[$][{]KERNEL_(FULL_)?VERSION[}:]/.test(template);
 }

@@ -1,0 +1,75 @@
+/** What building and signing images is tried with: the tools of the builder image, and servers for tests. All are Debian's. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { Progress } from './control-plane/progress.ts';
+
+const run = promisify(execFile);
+
+/** Those of the builder image (images/builder), and behind them what only tests need. */
+const PACKAGES = [
+  'buildah',
+  'git',
+  'kmod',
+  'openssh-client',
+  'skopeo',
+  'uidmap',
+  'util-linux',
+  'xz-utils',
+  'apache2-utils',
+  'busybox-static',
+  'docker-registry',
+  'gcc',
+  'libc6-dev',
+  'make',
+  'openssh-server',
+  'openssl',
+  'zstd',
+];
+
+/** sign-file is in the package of the kernel's build tools, whose name has the version of the distribution's kernel. */
+const SIGN_FILE_PACKAGE = /^linux-kbuild-[0-9.]+$/;
+
+/**
+ * Installs what is missing, which takes root and about half a minute.
+ *
+ * @throws Error that says what to install where this is no Debian, or nobody who may install
+ */
+export async function ensureDebianPackages(progress: Progress, signal: AbortSignal): Promise<void> {
+  const installed = await installedPackages(signal);
+  const missing = PACKAGES.filter((name) => !installed.has(name));
+  const hasSignFile = [...installed].some((name) => SIGN_FILE_PACKAGE.test(name));
+  if (missing.length === 0 && hasSignFile) return;
+  if (process.getuid?.() !== 0) {
+    const names = [...missing, ...(hasSignFile ? [] : ['linux-kbuild-<version of your kernel>'])].join(' ');
+    throw new Error(`Tests of building need more Debian packages. Install them as root: apt-get install ${names}`);
+  }
+  progress.start(`Installing ${missing.length + (hasSignFile ? 0 : 1)} Debian packages (about half a minute)`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const apt = (...args: string[]) => run('apt-get', ['-qq', ...args], { env, signal, maxBuffer: 64 * 1024 * 1024 });
+  await apt('update');
+  const signFile = hasSignFile ? [] : [await newestKbuild(signal)];
+  // A server that a package brings is not to run beside those of the tests.
+  await apt('install', '--yes', '--no-install-recommends', ...missing, ...signFile);
+}
+
+/** @throws Error where this is no Debian */
+async function installedPackages(signal: AbortSignal): Promise<ReadonlySet<string>> {
+  try {
+    const { stdout } = await run('dpkg-query', ['--show', '--showformat=${db:Status-Status} ${Package}\n'], {
+      signal,
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    return new Set(stdout.split('\n').flatMap((line) => (line.startsWith('installed ') ? [line.slice(10)] : [])));
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw new Error('Tests of building need the tools of Debian or Ubuntu, and this machine has no dpkg.', { cause });
+  }
+}
+
+async function newestKbuild(signal: AbortSignal): Promise<string> {
+  const { stdout } = await run('apt-cache', ['search', '--names-only', '^linux-kbuild-[0-9.]+$'], { signal });
+  const names = stdout.split('\n').flatMap((line) => line.split(' ')[0] || []);
+  const newest = names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
+  if (newest === undefined) throw new Error('no package linux-kbuild-* is to be had: apt-get update lists none');
+  return newest;
+}

@@ -1,0 +1,156 @@
+import { GROUP_PREFIX, MODULE_NAME_LABEL } from '../../api/labels.ts';
+import type { Container, Pod, Volume, VolumeMount } from '../../kube/core.ts';
+import { BUILD_FILES_ROOT } from '../pipeline/files.ts';
+import type { BuildEngine, BuildInputs, ImageBuild } from './engine.ts';
+import { observePod } from './pod-observation.ts';
+import { type BuildIsolation, podSecurity } from './pod-security.ts';
+
+/** On build pods: what the build is to do, as JSON. Annotations may come to 256 KB; a request comes to 140 KB at most. */
+const REQUEST_ANNOTATION = `${GROUP_PREFIX}build-request`;
+/** On build pods: hash of everything the operator sees that decides the image. */
+const REQUEST_KEY_ANNOTATION = `${GROUP_PREFIX}build-key`;
+/** On build pods: 1 for the first try. */
+const ATTEMPT_ANNOTATION = `${GROUP_PREFIX}build-attempt`;
+
+export interface PodEngineOptions {
+  readonly builderImage: string;
+  /** For a build on nodes of this architecture (Go's word). */
+  readonly isolation: (arch: string) => BuildIsolation;
+  /** ConfigMap, in the namespace of each Module that builds, with `registries.conf` and certificate authorities as `*.crt`; may be missing. */
+  readonly registriesConfigMap?: string;
+}
+
+const WORK_FOLDER = '/var/lib/kmm-build';
+
+/** Builds by a pod of ours that runs `kmm build-image`. */
+export function podEngine(options: PodEngineOptions): BuildEngine {
+  return {
+    desired: (build) => buildPod(build, options),
+    observe: (pod) => ({
+      metadata: {
+        name: pod.metadata.name,
+        namespace: pod.metadata.namespace,
+        uid: pod.metadata.uid,
+        resourceVersion: pod.metadata.resourceVersion,
+        creationTimestamp: pod.metadata.creationTimestamp,
+        ...(pod.metadata.deletionTimestamp === undefined ? {} : { deletionTimestamp: pod.metadata.deletionTimestamp }),
+        ownerReferences: pod.metadata.ownerReferences ?? [],
+      },
+      key: pod.metadata.annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
+      attempt: Number(pod.metadata.annotations?.[ATTEMPT_ANNOTATION]) || 1,
+      moduleLabel: pod.metadata.labels?.[MODULE_NAME_LABEL] ?? '',
+      observation: observePod(pod),
+    }),
+  };
+}
+
+/**
+ * The pod: a container for each stage, one after the other. The code of a Dockerfile runs in the first, which never has the key that
+ * signs; what it may see is what its build was given.
+ */
+function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
+  const { inputs, request, placement } = build;
+  const security = podSecurity(options.isolation(request.arch));
+  const container = (stage: 'build' | 'sign' | 'push', mounts: readonly VolumeMount[]): Container => ({
+    name: stage,
+    image: options.builderImage,
+    args: ['build-image', '--stage', stage],
+    // Never an error log's end in the place of the report.
+    terminationMessagePolicy: 'File',
+    securityContext: security.container,
+    ...(placement.resources === undefined ? {} : { resources: placement.resources }),
+    volumeMounts: [
+      { name: 'request', mountPath: `${BUILD_FILES_ROOT}/request`, readOnly: true },
+      { name: 'work', mountPath: WORK_FOLDER },
+      { name: 'temporary', mountPath: '/tmp' },
+      { name: 'temporary', mountPath: '/var/tmp' },
+      ...mounts,
+    ],
+  });
+  const volumes = inputVolumes(inputs, options.registriesConfigMap);
+  const mountsFor = (stage: Stage): VolumeMount[] =>
+    volumes.flatMap(({ volume, path, stages }) =>
+      stages.includes(stage) ? [{ name: volume.name, mountPath: `${BUILD_FILES_ROOT}/${path}`, readOnly: true }] : [],
+    );
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: build.name,
+      namespace: build.namespace,
+      labels: build.labels,
+      annotations: {
+        [REQUEST_ANNOTATION]: JSON.stringify(request),
+        [REQUEST_KEY_ANNOTATION]: build.key,
+        [ATTEMPT_ANNOTATION]: String(build.attempt),
+      },
+      ownerReferences: [build.owner],
+    },
+    spec: {
+      ...(security.hostUsers === undefined ? {} : { hostUsers: security.hostUsers }),
+      restartPolicy: 'Never',
+      activeDeadlineSeconds: build.timeoutSeconds,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: 30,
+      nodeSelector: placement.nodeSelector,
+      tolerations: placement.tolerations,
+      ...(inputs.pullSecret === undefined ? {} : { imagePullSecrets: [{ name: inputs.pullSecret }] }),
+      initContainers: [
+        container('build', mountsFor('build')),
+        ...(request.sign === undefined ? [] : [container('sign', mountsFor('sign'))]),
+      ],
+      containers: [container('push', mountsFor('push'))],
+      volumes: [
+        {
+          name: 'request',
+          downwardAPI: {
+            items: [{ path: 'request.json', fieldRef: { fieldPath: `metadata.annotations['${REQUEST_ANNOTATION}']` } }],
+          },
+        },
+        { name: 'work', emptyDir: {} },
+        { name: 'temporary', emptyDir: {} },
+        ...volumes.map(({ volume }) => volume),
+      ],
+    },
+  };
+}
+
+type Stage = 'build' | 'sign' | 'push';
+
+interface InputVolume {
+  readonly volume: Volume;
+  /** Below the root of the build's files. */
+  readonly path: string;
+  readonly stages: readonly Stage[];
+}
+
+function inputVolumes(inputs: BuildInputs, registriesConfigMap: string | undefined): InputVolume[] {
+  const volumes: InputVolume[] = [];
+  const secret = (name: string, secretName: string | undefined, stages: readonly Stage[], path = name): void => {
+    // 0400: only root, whom the tools run as. The kubelet waits for a Secret that is not there yet.
+    if (secretName !== undefined)
+      volumes.push({ volume: { name, secret: { secretName, defaultMode: 0o400 } }, path, stages });
+  };
+  const configMap = (name: string, configMapName: string | undefined, stages: readonly Stage[], optional = false) => {
+    if (configMapName !== undefined)
+      volumes.push({
+        volume: { name, configMap: { name: configMapName, ...(optional ? { optional } : {}) } },
+        path: name,
+        stages,
+      });
+  };
+  configMap('dockerfile', inputs.dockerfileConfigMap, ['build']);
+  secret('git-secret', inputs.gitSecret, ['build']);
+  configMap('git-ca', inputs.gitCAConfigMap, ['build']);
+  secret('pull-secret', inputs.pullSecret, ['build']);
+  // The build looks whether the image is there, and keeps layers beside it.
+  secret('push-secret', inputs.pushSecret, ['build', 'push']);
+  for (const [index, name] of inputs.buildSecrets.entries()) {
+    secret(`build-secret-${index}`, name, ['build'], `build-secrets/${name}`);
+  }
+  secret('sign-key', inputs.signKeySecret, ['sign']);
+  secret('sign-cert', inputs.signCertSecret, ['build', 'sign', 'push']);
+  configMap('registries', registriesConfigMap, ['build', 'push'], true);
+  return volumes;
+}

@@ -1,0 +1,110 @@
+import { expect, test } from 'vitest';
+import { buildProblem } from './build-errors.ts';
+import type { FailureCause } from './failure.ts';
+
+const PLACE = { registry: 'r.example', hasCredentials: () => false };
+const RUN = 'Error: building at STEP "RUN make": exit status 2';
+
+test.each<[string, string[], FailureCause, RegExp]>([
+  [
+    'a compile that fails',
+    ['kmod.c:1: error', RUN],
+    'user',
+    /The step "RUN make" of the Dockerfile fails with exit status 2; its last lines are below/,
+  ],
+  [
+    'a file that is missing',
+    [
+      'Error: building at STEP "COPY a /b": checking on sources under "/x": copier: stat: "/a": no such file or directory',
+    ],
+    'user',
+    /The step "COPY a \/b".*no such file/,
+  ],
+  [
+    'an instruction that is none',
+    [
+      'Error: building at STEP "BOGUS ": Build error: Unknown instruction: "BOGUS" &imagebuilder.Step{Env:[]string{"PATH=/x: y"}}',
+    ],
+    'user',
+    /^The step "BOGUS" of the Dockerfile fails: Build error: Unknown instruction: "BOGUS"\. /,
+  ],
+  ['no FROM', ['Error: no FROM statement found'], 'user', /no FROM statement found/],
+  [
+    'a secret that is not given',
+    [
+      'Error: building at STEP "RUN --mount=type=secret,id=z,required=true x": resolving mountpoints for container "c": secret required but no secret with id z found',
+    ],
+    'user',
+    /secret required but no secret with id z found|fails/,
+  ],
+  [
+    'a base image that is not there',
+    [
+      'Error: creating build container: initializing source docker://r.example/base:1: reading manifest 1 in r.example/base: manifest unknown: manifest unknown',
+    ],
+    'user',
+    /^r\.example\/base:1, which the Dockerfile begins FROM, is not there/,
+  ],
+  [
+    'a base image without credentials',
+    [
+      'Error: creating build container: initializing source docker://r.example/base:1: reading manifest 1 in r.example/base: unauthorized: authentication required',
+    ],
+    'user',
+    /asks for credentials for r\.example\/base:1.*build\.pull\.secret/,
+  ],
+  [
+    'a base image whose registry is away',
+    [
+      'Error: creating build container: initializing source docker://o.example/base:1: pinging container registry o.example: Get "https://o.example/v2/": dial tcp 10.0.0.1:443: connect: connection refused',
+    ],
+    'infrastructure',
+    /o\.example cannot be reached/,
+  ],
+  [
+    'a package server that is away',
+    [
+      'Err:1 http://deb.debian.org bookworm',
+      "  Temporary failure resolving 'deb.debian.org'",
+      'E: Unable to locate package',
+      RUN,
+    ],
+    'infrastructure',
+    /could not reach what it fetches \(Temporary failure resolving/,
+  ],
+  [
+    'a file of the web that cannot be had',
+    [
+      'Error: building at STEP "ADD http://o.example/x /x": reading "http://o.example/x": Get "http://o.example/x": dial tcp 10.0.0.1:80: connect: connection refused',
+    ],
+    'infrastructure',
+    /could not reach/,
+  ],
+  [
+    'a full disk',
+    ['gcc: fatal error: error writing to /tmp/x.s: No space left on device', RUN],
+    'infrastructure',
+    /own disk is full/,
+  ],
+  [
+    'a command that was killed',
+    ['Killed', 'Error: building at STEP "RUN make": exit status 137'],
+    'user',
+    /more memory than it may have \(build\.resources\)/,
+  ],
+  [
+    'buildah that cannot begin',
+    ['time="x" level=error msg="failed to setup"'],
+    'infrastructure',
+    /buildah cannot work here/,
+  ],
+])('%s', (_, lines, blame, sentence) => {
+  const problem = buildProblem(lines, PLACE);
+  expect(problem.sentence).toMatch(sentence);
+  expect(problem.blame).toBe(blame);
+});
+
+test('a step as long as a script is shown by its beginning', () => {
+  const { sentence } = buildProblem([`Error: building at STEP "RUN ${'x'.repeat(5_000)}": exit status 1`], PLACE);
+  expect(sentence.length).toBeLessThan(300);
+});

@@ -1,0 +1,106 @@
+import type { FailureCause } from './failure.ts';
+import { type RegistryPlace, registryProblem } from './registry-errors.ts';
+
+export interface BuildProblem {
+  readonly blame: FailureCause;
+  readonly sentence: string;
+}
+
+/** What commands in a RUN say when it is the network that failed them: apt, dnf, curl, git, go. */
+const NETWORK_IN_RUN = [
+  /temporary failure (?:in name resolution|resolving)/i,
+  /could ?n[o']t resolve (?:host|proxy)/i,
+  /could not resolve/i,
+  /failed to connect to/i,
+  /connection (?:timed out|refused|reset by peer)/i,
+  /no route to host|network is unreachable/i,
+  /\bi\/o timeout\b|TLS handshake timeout/i,
+  /\b(?:429 Too Many Requests|50[0234] [A-Z])/,
+];
+
+/**
+ * Whose fault it is that `buildah build` failed, and what is to be done.
+ *
+ * @param lines its last ones
+ */
+export function buildProblem(lines: readonly string[], place: Omit<RegistryPlace, 'use' | 'reference'>): BuildProblem {
+  const last = lines.findLast((line) => line.startsWith('Error: '))?.slice('Error: '.length) ?? lines.at(-1) ?? '';
+  const step = /^building at STEP "(.*?)"?: /s.exec(last)?.[1]?.trim();
+  const tail = lines.join('\n');
+  if (/no space left on device/i.test(tail)) return diskFull();
+  if (step !== undefined && /^RUN\b/i.test(step)) return runProblem(step, last, tail);
+  if (step !== undefined && /\bdial tcp\b|i\/o timeout|TLS handshake|: EOF$|connection reset/i.test(last)) {
+    return infrastructure(`The step ${shown(step)} of the Dockerfile could not reach what it fetches (${endOf(last)})`);
+  }
+  const isPull =
+    /creating build container|initializing source|copying system image|pinging container registry|reading (?:manifest|blob)|Trying to pull/i.test(
+      last,
+    );
+  if (isPull) return pullProblem(last, place);
+  if (step !== undefined) return user(`The step ${shown(step)} of the Dockerfile fails: ${endOf(last)}`);
+  // What stands in front of it is a log's time: buildah had no look at the Dockerfile yet.
+  if (last.startsWith('time=')) return infrastructure(`buildah cannot work here (${last.trim()})`);
+  return user(`The Dockerfile cannot be built: ${last.trim() || 'buildah said nothing'}`);
+}
+
+function runProblem(step: string, last: string, tail: string): BuildProblem {
+  const code = /exit status (\d+)/.exec(last)?.[1];
+  if (code === '137' || /signal: killed/i.test(tail)) {
+    return user(
+      `The step ${shown(step)} of the Dockerfile was killed, most likely because it wanted more memory than it may have (build.resources)`,
+    );
+  }
+  const network = tail.split('\n').findLast((line) => NETWORK_IN_RUN.some((sign) => sign.test(line)));
+  if (network !== undefined)
+    return infrastructure(
+      `The step ${shown(step)} of the Dockerfile could not reach what it fetches (${network.trim().slice(0, 200)})`,
+    );
+  return user(
+    `The step ${shown(step)} of the Dockerfile fails${code === undefined ? '' : ` with exit status ${code}`}; its last lines are below`,
+  );
+}
+
+function pullProblem(last: string, place: Omit<RegistryPlace, 'use' | 'reference'>): BuildProblem {
+  const reference =
+    /docker:\/\/([^\s:]+(?::\d+\/[^\s:]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?)/.exec(last)?.[1] ??
+    'the image of a FROM line';
+  const problem = registryProblem([last], { ...place, use: 'pull', reference });
+  if (problem === undefined)
+    return infrastructure(`${reference}, which the Dockerfile begins FROM, cannot be pulled (${endOf(last)})`);
+  if (problem.kind === 'not-there' || problem.kind === 'denied') {
+    return user(
+      `${reference}, which the Dockerfile begins FROM, is not there, or these credentials may not see it (${endOf(last)}): correct the FROM line, or set spec.imageRepoSecret or build.pull.secret`,
+    );
+  }
+  return { blame: problem.blame, sentence: `The Dockerfile begins FROM ${reference}. ${problem.sentence}` };
+}
+
+function diskFull(): BuildProblem {
+  return infrastructure("The build's own disk is full; ask for more in build.resources.requests (ephemeral-storage)");
+}
+
+function user(fact: string): BuildProblem {
+  return { blame: 'user', sentence: `${fact}. Correct it; it is not tried again before something changes.` };
+}
+
+function infrastructure(fact: string): BuildProblem {
+  return { blame: 'infrastructure', sentence: `${fact}. The build is tried again.` };
+}
+
+/** What stands behind the last colon that ends a clause: the cause of the causes. */
+function endOf(message: string): string {
+  const text = message
+    .replace(/&imagebuilder\.Step\{.*$/s, '')
+    .replace(/^building at STEP ".*?": /s, '')
+    .trim();
+  return text
+    .split(/: (?=[^"]*$)/)
+    .slice(-2)
+    .join(': ')
+    .slice(0, 300);
+}
+
+function shown(step: string): string {
+  const line = step.replaceAll(/\s+/g, ' ');
+  return `"${line.length > 120 ? `${line.slice(0, 119)}…` : line}"`;
+}

@@ -1,0 +1,151 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildFiles } from './files.ts';
+import type { Redact } from './tool.ts';
+
+/** Characters. Shorter secrets stay: taking `a` or `yes` out of a log leaves none of it. */
+export const SHORTEST_SECRET = 6;
+/** Characters of one piece. Longer lines are cut into pieces, so that looking at a place of the text has a bound. */
+const LONGEST_PIECE = 256;
+/** Bytes: the API server takes no larger Secret. */
+const LARGEST_FILE = 1024 * 1024;
+const MASK = '***';
+
+/** Names of files in a mounted Secret that hold nothing secret: their words stand in every log. */
+const PUBLIC_NAMES: ReadonlySet<string> = new Set(['username', 'known_hosts', 'ca.crt', 'tls.crt', 'ssh-publickey']);
+const DOCKER_CONFIGS: ReadonlySet<string> = new Set(['.dockerconfigjson', '.dockercfg', 'config.json']);
+
+/** Takes every one of `secrets` out of a text, whether it stands there as a whole, by its lines, in base64 or escaped. */
+export function redactor(secrets: Iterable<string>): Redact {
+  const byHead = new Map<string, string[]>();
+  for (const piece of new Set([...secrets].flatMap(piecesOf))) {
+    const head = piece.slice(0, SHORTEST_SECRET);
+    const pieces = byHead.get(head);
+    if (pieces === undefined) byHead.set(head, [piece]);
+    else pieces.push(piece);
+  }
+  // The longest first: of two that begin alike, the shorter would leave the end of the longer.
+  for (const pieces of byHead.values()) pieces.sort((a, b) => b.length - a.length);
+  return (text) => mask(text, byHead);
+}
+
+/** Each place of the text is looked at once, by its first characters. */
+function mask(text: string, byHead: ReadonlyMap<string, readonly string[]>): string {
+  if (byHead.size === 0) return text;
+  const kept: string[] = [];
+  let from = 0;
+  for (let at = 0; at + SHORTEST_SECRET <= text.length; ) {
+    const piece = byHead.get(text.slice(at, at + SHORTEST_SECRET))?.find((each) => text.startsWith(each, at));
+    if (piece === undefined) {
+      at++;
+      continue;
+    }
+    kept.push(text.slice(from, at), MASK);
+    at += piece.length;
+    from = at;
+  }
+  kept.push(text.slice(from));
+  return kept.join('');
+}
+
+/** What of a secret may stand in one line of a log. */
+function piecesOf(secret: string): string[] {
+  const value = secret.trim();
+  if (value.length < SHORTEST_SECRET) return [];
+  const lines = value.split(/\r?\n/).map((line) => line.trim());
+  // The frame of a PEM file is no secret, and is a line of many logs.
+  const long = lines.filter((line) => line.length >= SHORTEST_SECRET && !line.startsWith('-----'));
+  const whole = long.length === 0 && !value.includes('-----') ? [value] : long;
+  return whole.flatMap((line) => [...variantsOf(line)]).flatMap(cut);
+}
+
+/** As a tool may print it: in a URL, in JSON, as the value of a basic authentication. */
+function variantsOf(line: string): Set<string> {
+  const encoded = Buffer.from(line).toString('base64');
+  return new Set([line, urlEncoded(line), JSON.stringify(line).slice(1, -1), encoded]);
+}
+
+function urlEncoded(line: string): string {
+  try {
+    return encodeURIComponent(line);
+  } catch {
+    // Half of a character, as binary files have: no URL holds it.
+    return line;
+  }
+}
+
+function cut(line: string): string[] {
+  if (line.length <= LONGEST_PIECE + SHORTEST_SECRET) return [line];
+  return [line.slice(0, LONGEST_PIECE), ...cut(line.slice(LONGEST_PIECE))];
+}
+
+/** The passwords and tokens of a docker configuration in either form; none where it is no JSON. */
+export function dockerConfigSecrets(text: string): string[] {
+  let config: unknown;
+  try {
+    config = JSON.parse(text);
+  } catch {
+    return [text];
+  }
+  if (!isRecord(config)) return [text];
+  const auths = isRecord(config.auths) ? config.auths : config;
+  return Object.values(auths).flatMap((entry) => {
+    if (!isRecord(entry)) return [];
+    const named = [entry.auth, entry.password, entry.identitytoken, entry.registrytoken].filter(isText);
+    if (!isText(entry.auth)) return named;
+    const decoded = Buffer.from(entry.auth, 'base64').toString('utf8');
+    return [...named, decoded, decoded.slice(decoded.indexOf(':') + 1)];
+  });
+}
+
+/** Reads every secret file that this container was given. */
+export async function redactorOf(files: BuildFiles): Promise<Redact> {
+  const folders = [files.pullSecret, files.pushSecret, files.gitSecret, files.buildSecrets];
+  const found = await Promise.all([...folders.map(secretsBelow), secretsOfFile(files.signKey, 'key')]);
+  return redactor(found.flat());
+}
+
+async function secretsBelow(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of await entriesOf(folder)) {
+    const path = join(folder, name);
+    const isFolder = (await stat(path)).isDirectory();
+    found.push(...(isFolder ? await secretsBelow(path) : await secretsOfFile(path, name)));
+  }
+  return found;
+}
+
+async function secretsOfFile(path: string, name: string): Promise<string[]> {
+  if (PUBLIC_NAMES.has(name)) return [];
+  let content: Buffer;
+  try {
+    content = await readFile(path);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw new Error(`the secret file ${path} cannot be read, so nothing can be kept out of the log`, { cause: error });
+  }
+  const text = content.subarray(0, LARGEST_FILE).toString('utf8');
+  return DOCKER_CONFIGS.has(name) ? dockerConfigSecrets(text) : [text];
+}
+
+/** Without `..data` and its like, by which the kubelet swaps a volume: the names beside them lead there too. */
+export async function entriesOf(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => !name.startsWith('..')).sort();
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,87 @@
+/** From an applied Module to a loader that runs the image: the real operator, API server, pipeline, buildah and registry. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
+import { BuildKubelet } from '../../harness/build-kubelet.ts';
+import { eventually } from '../../harness/eventually.ts';
+import { aModule, nodesOf } from '../../harness/modules.ts';
+import { useOperatedCluster } from '../../harness/operated-cluster.ts';
+import { type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
+
+const kmm = useOperatedCluster('in-cluster', { flags: ['--build-retry-backoff=10m'] });
+const LOOSE = { insecure: true };
+let registry: RegistryServer;
+let kubelet: BuildKubelet;
+let base: string;
+
+beforeAll(async () => {
+  registry = await startRegistry();
+  base = await pushBaseImage(registry.host);
+  kubelet = new BuildKubelet(kmm.cluster.admin);
+  kubelet.start();
+});
+afterAll(async () => {
+  await kubelet.stop();
+  await registry.stop();
+});
+
+const dockerfile = (kernel: string): string => `FROM ${base}
+ARG KERNEL_FULL_VERSION
+RUN mkdir -p /opt/lib/modules/$KERNEL_FULL_VERSION && cp /src/dummy.ko /opt/lib/modules/$KERNEL_FULL_VERSION/
+RUN [ "$KERNEL_FULL_VERSION" = "${kernel}" ]
+`;
+
+it('a Module with a Dockerfile becomes an image in the registry, and nodes run it by the digest that the registry has', async () => {
+  const { kernel } = await buildFixtures();
+  const namespace = await kmm.cluster.freshNamespace();
+  await kmm.addNodes('real', nodesOf('real'), kernel);
+  const ref = await kmm.apply(
+    aModule('real')
+      .inNamespace(namespace)
+      .withMapping({
+        regexp: '-amd64$',
+        containerImage: `${registry.host}/real:1`,
+        build: { dockerfile: dockerfile(kernel), pull: LOOSE, push: LOOSE },
+      }),
+  );
+  const module = await kmm.untilLoaded(ref, 1);
+  const build = module.status?.kernels?.[0]?.build;
+  expect(build).toMatchObject({ phase: 'Pushed', attempts: 1 });
+  const tag = build?.reference?.slice(build.reference.lastIndexOf(':') + 1);
+  expect(tag).toContain(`1-${kernel}-amd64-`);
+  const answer = await fetch(`http://${registry.host}/v2/real/manifests/${tag}`, {
+    headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
+  });
+  expect(build?.image).toBe(`${registry.host}/real@${answer.headers.get('docker-content-digest')}`);
+  const loader = await kmm.untilLoaderOn(ref, 'real-0');
+  expect(loader.spec?.containers[0]?.image).toBe(build?.image);
+  // Another kernel may come that the pattern matches too: the user's own tag is nobody's.
+  expect((await fetch(`http://${registry.host}/v2/real/manifests/1`)).status).toBe(404);
+});
+
+it("an image without a module for the node's kernel is never pushed, and status says what verify found", async () => {
+  const namespace = await kmm.cluster.freshNamespace();
+  const other = '6.99.0-1-amd64';
+  await kmm.addNodes('wrong', nodesOf('wrong'), other);
+  const ref = await kmm.apply(
+    aModule('wrong')
+      .inNamespace(namespace)
+      .withMapping({
+        literal: other,
+        containerImage: `${registry.host}/wrong:1`,
+        build: { dockerfile: dockerfile(other), pull: LOOSE, push: LOOSE },
+      }),
+  );
+  await kmm.untilCondition(ref, { type: 'Degraded', status: 'True', reason: 'BuildFailed' });
+  await eventually(
+    async () =>
+      expect((await kmm.module(ref)).status?.kernels?.[0]?.build).toMatchObject({
+        phase: 'Failed',
+        message: expect.stringMatching(/^verify: .*6\.99\.0-1-amd64/),
+      }),
+    { what: 'the failure of verify' },
+  );
+  // Layers are kept for the next build, under tags that nobody runs.
+  expect((await registry.tags('wrong')).filter((tag) => !/^[0-9a-f]{64}$/.test(tag))).toEqual([]);
+  expect(await kmm.daemonSets(ref, 'module-loader')).toEqual([]);
+});

@@ -1,0 +1,264 @@
+/** The whole pipeline with real buildah and skopeo against Debian's docker-registry: over HTTP, TLS and with a password, and when it fails. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+
+import type { FailureReport, ImageReport } from '../../../src/build/pipeline/report.ts';
+import type { BuildRequest } from '../../../src/build/pipeline/request.ts';
+import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
+import { aRequest, BuildPod, type BuildRun, type MountedFiles } from '../../harness/build-tools.ts';
+import { freePorts } from '../../harness/ports.ts';
+import { type Fault, FaultyProxy, type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
+
+const USER = { name: 'robot', password: 'rob0t-passw0rd' };
+const STRICT = { insecure: false, insecureSkipTLSVerify: false };
+
+let plain: RegistryServer;
+let tls: RegistryServer;
+let locked: RegistryServer;
+let base: string;
+let kernel: string;
+
+beforeAll(async () => {
+  [plain, tls, locked] = await Promise.all([
+    startRegistry(),
+    startRegistry({ tls: true }),
+    startRegistry({ user: USER }),
+  ]);
+  base = await pushBaseImage(plain.host);
+  ({ kernel } = await buildFixtures());
+});
+
+afterAll(async () => {
+  await Promise.all([plain, tls, locked].map((each) => each?.stop()));
+});
+
+const pods: BuildPod[] = [];
+afterEach(async () => {
+  await Promise.all(pods.splice(0).map((pod) => pod.remove()));
+});
+
+/** An image with the module where loaders see it, of a base that is pulled over plain HTTP. */
+function dockerfile(from = base): string {
+  return [
+    `FROM ${from} AS build`,
+    'ARG KERNEL_FULL_VERSION',
+    'RUN mkdir -p /opt/lib/modules/$KERNEL_FULL_VERSION && cp /src/dummy.ko /opt/lib/modules/$KERNEL_FULL_VERSION/',
+    'FROM scratch',
+    'COPY --from=build /opt /opt',
+  ].join('\n');
+}
+
+function request(image: string, changes: Partial<BuildRequest> = {}): BuildRequest {
+  return aRequest(image, kernel, { source: { kind: 'inline', dockerfile: dockerfile() }, ...changes });
+}
+
+async function run(wanted: BuildRequest, mounted: MountedFiles = {}): Promise<BuildRun> {
+  const pod = await BuildPod.create(wanted, mounted);
+  pods.push(pod);
+  return pod.run();
+}
+
+function made(run: BuildRun): ImageReport {
+  if (run.report.result === 'failed' || run.report.result === 'passed')
+    throw new Error(`no image; the log: ${run.log}`);
+  return run.report;
+}
+
+function failed(run: BuildRun): FailureReport {
+  if (run.report.result !== 'failed') throw new Error(`it did not fail; the log: ${run.log}`);
+  return run.report;
+}
+
+describe.each<[string, () => { server: RegistryServer; changes: Partial<BuildRequest>; mounted: MountedFiles }]>([
+  ['plain HTTP', () => ({ server: plain, changes: {}, mounted: {} })],
+  [
+    'TLS with an authority of its own',
+    () => ({ server: tls, changes: { push: STRICT }, mounted: { authority: tls.authority } }),
+  ],
+  [
+    'TLS that nobody checks',
+    () => ({ server: tls, changes: { push: { insecure: false, insecureSkipTLSVerify: true } }, mounted: {} }),
+  ],
+  ['a password', () => ({ server: locked, changes: {}, mounted: { push: { [locked.host]: USER } } })],
+])('a registry with %s', (name, world) => {
+  const repository = name.toLowerCase().replaceAll(' ', '-');
+
+  test('gets the image under its own tag and under the user’s, and the second run of the same key finds it there', async () => {
+    const { server, changes, mounted } = world();
+    const image = `${server.host}/${repository}:v1`;
+    const first = await run(request(image, changes), mounted);
+    const report = made(first);
+    expect(report).toMatchObject({ result: 'built', reference: image, filesNumber: 1 });
+    expect(report.image).toMatch(new RegExp(`^${server.host}/${repository}@sha256:[0-9a-f]{64}$`));
+    const own = `v1-${kernel}-amd64-${report.buildKey?.slice(0, 8)}`;
+    expect(await server.tags(repository)).toEqual(['v1', own]);
+
+    const second = await run(request(image, changes), mounted);
+    expect(made(second)).toMatchObject({ result: 'present', image: report.image, buildKey: report.buildKey });
+    expect(second.code).toBe(0);
+    expect(second.log).not.toContain('STEP');
+  });
+});
+
+test.each<[string, () => [BuildRequest, MountedFiles], 'user' | 'infrastructure', RegExp]>([
+  [
+    'without credentials',
+    () => [request(`${locked.host}/x:v1`), {}],
+    'user',
+    /asks for credentials for .*, and there are none for it \(401\).* Secret of type kubernetes.io\/dockerconfigjson .*spec.imageRepoSecret/,
+  ],
+  [
+    'with wrong credentials',
+    () => [request(`${locked.host}/x:v1`), { push: { [locked.host]: { ...USER, password: 'wr0ng-passw0rd' } } }],
+    'user',
+    /does not accept the credentials for .* \(401\).*Correct the Secret/,
+  ],
+  [
+    'that is not there',
+    () => [request(`localhost:${unused}/x:v1`), {}],
+    'infrastructure',
+    /cannot be reached: nothing listens there/,
+  ],
+  [
+    'whose name nobody knows',
+    () => [request('registry.invalid/x:v1'), {}],
+    'infrastructure',
+    /nobody knows its name \(DNS\)/,
+  ],
+  [
+    'whose authority nobody knows',
+    () => [request(`${tls.host}/x:v1`, { push: STRICT }), {}],
+    'user',
+    /signed by an authority that the builder does not know \(x509\).*--builder-registries-conf.*insecureSkipTLSVerify/,
+  ],
+  [
+    'that speaks plain HTTP where nobody said so',
+    () => [request(`${plain.host}/x:v1`, { push: STRICT }), {}],
+    'user',
+    /speaks plain HTTP.*Set build.push.insecure: true/,
+  ],
+])('a registry %s is named in a sentence with the next step', async (_, world, cause, sentence) => {
+  const [wanted, mounted] = world();
+  const outcome = await run(wanted, mounted);
+  const report = failed(outcome);
+  expect(report.message).toMatch(sentence);
+  expect(report.message).toContain(wanted.image.split('/')[0]);
+  expect(report).toMatchObject({ step: 'check', cause });
+  expect(outcome.code).toBe(cause === 'user' ? 10 : 20);
+});
+
+let unused: number;
+beforeAll(async () => {
+  [unused = 0] = await freePorts(1);
+});
+
+test('a base image that is not there is the user’s to mend, and one whose registry is away is not', async () => {
+  const inline = (from: string): Partial<BuildRequest> => ({
+    source: { kind: 'inline', dockerfile: dockerfile(from) },
+  });
+  const missing = failed(await run(request(`${plain.host}/from:v1`, inline(`${plain.host}/nothing/here:1`))));
+  expect(missing).toMatchObject({ step: 'build', cause: 'user' });
+  expect(missing.message).toMatch(/nothing\/here:1, which the Dockerfile begins FROM, is not there/);
+  const away = failed(await run(request(`${plain.host}/from:v1`, inline(`localhost:${unused}/base:1`))));
+  expect(away).toMatchObject({ step: 'build', cause: 'infrastructure' });
+  expect(away.message).toMatch(new RegExp(`localhost:${unused} cannot be reached: nothing listens there`));
+});
+
+test('base images are pulled with the credentials that pull, and pushed with those that push', async () => {
+  const lockedBase = `${locked.host}/copy-of-base:1`;
+  const seed = await run(
+    request(lockedBase, { source: { kind: 'inline', dockerfile: dockerfile().split('\n').slice(0, 3).join('\n') } }),
+    { push: { [locked.host]: USER } },
+  );
+  expect(seed.code).toBe(0);
+  const from = { source: { kind: 'inline', dockerfile: dockerfile(lockedBase) } } as const;
+  const image = `${plain.host}/from-locked:v1`;
+  expect(failed(await run(request(image, from))).message).toMatch(/asks for credentials for .*build.pull.secret/);
+  const each = { pull: { [locked.host]: USER }, push: { 'other.example': USER } };
+  expect(made(await run(request(image, from), each)).result).toBe('built');
+});
+
+test('a registry whose disk is full is named so, and keeps no tag', async ({ skip }) => {
+  skip(process.getuid?.() !== 0, 'only root can mount a small disk');
+  const small = await startRegistry({ diskBytes: 16 * 1024 });
+  try {
+    const report = failed(await run(request(`${small.host}/full:v1`)));
+    expect(report).toMatchObject({ step: 'push', cause: 'infrastructure' });
+    expect(report.message).toMatch(/failed by itself \(5xx\).*its disk is full/);
+    expect(await small.tags('full')).toEqual([]);
+  } finally {
+    await small.stop();
+  }
+});
+
+describe('a registry that fails', () => {
+  let proxy: FaultyProxy;
+  beforeAll(async () => {
+    proxy = await FaultyProxy.start(plain.host);
+  });
+  afterEach(async () => {
+    proxy.fault = { kind: 'none' };
+  });
+  afterAll(() => proxy?.down());
+
+  test.each<[string, Fault, RegExp]>([
+    [
+      'with 429, again and again',
+      { kind: 'rate-limit', retryAfter: 1, times: 1_000 },
+      /takes no more requests for now \(429\)/,
+    ],
+    ['with 500', { kind: 'status', status: 500, text: 'INTERNAL' }, /failed by itself \(5xx\)/],
+    ['with 503', { kind: 'status', status: 503, text: 'UNAVAILABLE' }, /failed by itself \(5xx\)/],
+    ['with 507', { kind: 'status', status: 507, text: 'FULL' }, /no room left on its disk/],
+  ])('when it is looked up %s has its sentence and is tried again later', async (_, fault, sentence) => {
+    proxy.fault = fault;
+    const outcome = await run(request(`${proxy.host}/faulty:v1`));
+    const report = failed(outcome);
+    expect(report.message).toMatch(sentence);
+    expect(report.message).toContain(proxy.host);
+    expect(report).toMatchObject({ step: 'check', cause: 'infrastructure' });
+    expect(outcome.code).toBe(20);
+    expect(proxy.hits).toBeGreaterThan(0);
+  });
+
+  test.each<[string, Fault]>([
+    ['is slow', { kind: 'slow', ms: 300 }],
+    ['asks for patience twice (429 with Retry-After)', { kind: 'rate-limit', retryAfter: 1, times: 2 }],
+  ])('only for a while, as one that %s, still gets its image', async (name, fault) => {
+    proxy.fault = fault;
+    const image = `${proxy.host}/patience-${fault.kind}:v1`;
+    expect(made(await run(request(image))).result, name).toBe('built');
+    expect(proxy.hits).toBeGreaterThan(1);
+  });
+
+  test('in the middle of a layer leaves no tag, and the next run, when it is well again, pushes all of it', async () => {
+    proxy.fault = { kind: 'cut-upload', afterBytes: 1_000 };
+    const wanted = request(`${proxy.host}/cut:v1`);
+    const pod = await BuildPod.create(wanted);
+    pods.push(pod);
+    const report = failed(await pod.run());
+    expect(report).toMatchObject({ step: 'push', cause: 'infrastructure' });
+    expect(report.message).toMatch(/connection to the registry .* was cut while data was sent/);
+    expect(proxy.hits).toBeGreaterThan(0);
+    expect(await plain.tags('cut')).toEqual([]);
+    proxy.fault = { kind: 'none' };
+    expect(made(await pod.run()).result).toBe('built');
+    expect(await plain.tags('cut')).toHaveLength(2);
+  });
+
+  test('by being away when the image is pushed has its sentence, and the next run pushes', async () => {
+    const wanted = request(`${proxy.host}/away:v1`);
+    const pod = await BuildPod.create(wanted);
+    pods.push(pod);
+    expect((await pod.run('build')).report.result).toBe('passed');
+    expect((await pod.run('sign')).report.result).toBe('passed');
+    await proxy.down();
+    try {
+      const report = failed(await pod.run('push'));
+      expect(report).toMatchObject({ step: 'push', cause: 'infrastructure' });
+      expect(report.message).toMatch(/cannot be reached: nothing listens there/);
+    } finally {
+      await proxy.up();
+    }
+    expect(made(await pod.run('push')).result).toBe('built');
+  });
+});
