@@ -6,6 +6,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // A property runs a thousand times, and a machine that builds a control plane meanwhile is slow.
+          testTimeout: 60_000,
           include: [
             'src/**/*.test.ts',
             'hack/**/*.test.ts',

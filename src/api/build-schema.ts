@@ -2,76 +2,69 @@ import { type Static, Type } from 'typebox';
 import { localReference, resourceRequirements, stringMap, tolerations } from './embedded.ts';
 import { BUILD_RULES, REFERENCE_RULES, TIMEOUT_RULES, TOLERATION_RULES } from './validation.ts';
 
-/** Every description of a build or sign field ends with this for as long as nothing acts on them: documents say what is true. */
-const NOT_YET = 'Stored, not acted on yet.';
-
-const later = (description: string): string => `${description} ${NOT_YET}`;
-
 const secret = (description: string) =>
-  localReference({ description: later(description), 'x-kubernetes-validations': REFERENCE_RULES });
+  localReference({ description: description, 'x-kubernetes-validations': REFERENCE_RULES });
 
 const transfer = (verb: string, secretUse: string) =>
   Type.Object(
     {
-      insecure: Type.Optional(Type.Boolean({ description: later(`Whether to ${verb} over plain HTTP.`) })),
+      insecure: Type.Optional(Type.Boolean({ description: `Whether to ${verb} over plain HTTP.` })),
       insecureSkipTLSVerify: Type.Optional(
-        Type.Boolean({ description: later(`Whether to ${verb} without checking the registry's certificate.`) }),
+        Type.Boolean({ description: `Whether to ${verb} without checking the registry's certificate.` }),
       ),
       secret: Type.Optional(secret(secretUse)),
     },
-    { description: later(`How to ${verb}.`) },
+    { description: `How to ${verb}.` },
   );
 
 const gitSource = Type.Object(
   {
     url: Type.String({
-      description: later('The repository, as an https, http, ssh or git URL.'),
+      description: 'The repository, as an https, http, ssh or git URL.',
       minLength: 1,
       maxLength: 2048,
     }),
     ref: Type.Optional(
       Type.String({
-        description: later("A branch, tag or commit. The default is the remote's HEAD."),
+        description: "A branch, tag or commit. The default is the remote's HEAD.",
         minLength: 1,
         maxLength: 256,
       }),
     ),
     contextDir: Type.Optional(
-      Type.String({ description: later('The folder of the repository that is the build context.'), maxLength: 1024 }),
+      Type.String({ description: 'The folder of the repository that is the build context.', maxLength: 1024 }),
     ),
     dockerfile: Type.Optional(
       Type.String({
-        description: later('Path of the Dockerfile in the context. The default is Dockerfile.'),
+        description: 'Path of the Dockerfile in the context. The default is Dockerfile.',
         maxLength: 1024,
       }),
     ),
     secret: Type.Optional(secret('Credentials: user name and password, a token, or an SSH key with known_hosts.')),
     caConfigMap: Type.Optional(
       localReference({
-        description: later('ConfigMap with the certificate authority of an https URL.'),
+        description: 'ConfigMap with the certificate authority of an https URL.',
         'x-kubernetes-validations': REFERENCE_RULES,
       }),
     ),
   },
-  { description: later('A Git repository that holds the Dockerfile and its context.') },
+  { description: 'A Git repository that holds the Dockerfile and its context.' },
 );
 
 const buildArg = Type.Object(
   {
-    name: Type.String({ description: later('Name of the build argument.'), minLength: 1, maxLength: 256 }),
-    value: Type.String({ description: later('Value of the build argument.'), maxLength: 4096 }),
+    name: Type.String({ description: 'Name of the build argument.', minLength: 1, maxLength: 256 }),
+    value: Type.String({ description: 'Value of the build argument.', maxLength: 4096 }),
   },
-  { description: later('One build argument.') },
+  { description: 'One build argument.' },
 );
 
 export const buildSchema = Type.Object(
   {
-    dockerfile: Type.Optional(
-      Type.String({ description: later('The Dockerfile itself.'), minLength: 1, maxLength: 131_072 }),
-    ),
+    dockerfile: Type.Optional(Type.String({ description: 'The Dockerfile itself.', minLength: 1, maxLength: 131_072 })),
     dockerfileConfigMap: Type.Optional(
       localReference({
-        description: later('ConfigMap that holds the Dockerfile under the key dockerfile.'),
+        description: 'ConfigMap that holds the Dockerfile under the key dockerfile.',
         'x-kubernetes-validations': REFERENCE_RULES,
       }),
     ),
@@ -79,8 +72,8 @@ export const buildSchema = Type.Object(
     buildArgs: Type.Optional(
       Type.Array(buildArg, {
         description:
-          'Build arguments. KERNEL_FULL_VERSION, KERNEL_VERSION, MOD_NAME and MOD_NAMESPACE are always there and reflect the ' +
-          `node's real kernel, also where a regexp matched; kmm match prints them all. ${NOT_YET}`,
+          'Build arguments. KERNEL_FULL_VERSION, KERNEL_VERSION, MOD_NAME, MOD_NAMESPACE and ARCH are always there and reflect ' +
+          "the node's real kernel, also where a regexp matched; kmm match prints them all.",
         maxItems: 128,
         'x-kubernetes-list-type': 'map',
         'x-kubernetes-list-map-keys': ['name'],
@@ -88,9 +81,7 @@ export const buildSchema = Type.Object(
     ),
     secrets: Type.Optional(
       Type.Array(secret('One Secret.'), {
-        description: later(
-          'Secrets for RUN --mount=type=secret,id=NAME, also at /run/secrets/NAME; they end up in no layer.',
-        ),
+        description: 'Secrets for RUN --mount=type=secret,id=NAME, also at /run/secrets/NAME; they end up in no layer.',
         maxItems: 32,
         'x-kubernetes-list-type': 'atomic',
       }),
@@ -103,36 +94,36 @@ export const buildSchema = Type.Object(
     ),
     selector: Type.Optional(
       stringMap({
-        description: later('Labels of the nodes that may run the build.'),
+        description: 'Labels of the nodes that may run the build.',
         maxProperties: 32,
         value: { maxLength: 63 },
       }),
     ),
     tolerations: Type.Optional(
       tolerations({
-        description: later('Taints that the build tolerates.'),
+        description: 'Taints that the build tolerates.',
         maxItems: 8,
         itemRules: TOLERATION_RULES,
       }),
     ),
     resources: Type.Optional(
-      resourceRequirements({ description: later('CPU and memory that the build asks for and may use.') }),
+      resourceRequirements({ description: 'CPU and memory that the build asks for and may use.' }),
     ),
     timeout: Type.Optional(
       Type.String({
-        description: later('How long a build may take, as in 90m or 1h30m. The default is 1h.'),
+        description: 'How long a build may take, as in 90m or 1h30m. The default is 1h.',
         maxLength: 32,
         'x-kubernetes-validations': TIMEOUT_RULES,
       }),
     ),
     cache: Type.Optional(
-      Type.Boolean({ description: later('Whether to keep layers for the next build. The default is true.') }),
+      Type.Boolean({ description: 'Whether to keep layers for the next build. The default is true.' }),
     ),
   },
   {
     description:
-      'How to build the image in the cluster. In this release nothing is built: a kernel whose mapping has build is reported as ' +
-      'waiting for its image (reason WaitingForImage).',
+      'How to build the image in the cluster, from exactly one of dockerfile, dockerfileConfigMap and git. An image that is in the ' +
+      'registry already is used as it is.',
     'x-kubernetes-validations': BUILD_RULES,
   },
 );
@@ -143,19 +134,18 @@ export const signSchema = Type.Object(
     certSecret: secret('Secret that holds the certificate under the key cert.'),
     filesToSign: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), {
-        description: later('Files to sign, as globs. The default is every *.ko under /opt and /lib/modules.'),
+        description: 'Files to sign, as globs. The default is every *.ko under /opt and /lib/modules.',
         maxItems: 256,
         'x-kubernetes-list-type': 'atomic',
       }),
     ),
     unsignedImage: Type.Optional(
-      Type.String({ description: later('The image to sign when nothing is built.'), minLength: 1, maxLength: 1024 }),
+      Type.String({ description: 'The image to sign when nothing is built.', minLength: 1, maxLength: 1024 }),
     ),
   },
   {
     description:
-      'How to sign the modules in the image. In this release nothing is signed: a kernel whose mapping has sign is reported as ' +
-      'waiting for its image (reason WaitingForImage).',
+      'How to sign the kernel modules in the image, the built one or unsignedImage. Nothing unsigned is ever pushed.',
   },
 );
 

@@ -22,6 +22,9 @@ export const MODULE_LOADER_ROLE = 'module-loader';
 export const DEVICE_PLUGIN_ROLE = 'device-plugin';
 export type Role = typeof MODULE_LOADER_ROLE | typeof DEVICE_PLUGIN_ROLE;
 
+/** The role of a pod that builds an image; it is no loader and no plugin, and nothing of a node depends on it. */
+export const IMAGE_BUILD_ROLE = 'image-build';
+
 /** On Modules: keeps one from vanishing before it is unloaded. */
 export const FINALIZER = `${GROUP_PREFIX}module-finalizer`;
 

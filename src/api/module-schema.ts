@@ -188,7 +188,7 @@ export const specSchema = Type.Object(
     imageRebuildTriggerGeneration: Type.Optional(
       Type.Integer({
         description:
-          'Change it to have images checked and built again. Stored, not acted on in this release: nothing is built in the cluster yet.',
+          'Change it to have images that are built in the cluster checked and built again: a branch that moved, a Secret that was rotated.',
       }),
     ),
     dra: Type.Optional(storedWhole({ description: NOT_SUPPORTED_YET })),

@@ -14,6 +14,7 @@ export type DeepReadonly<T> = T extends (infer Item)[]
 export type ModuleSpec = DeepReadonly<ModuleSpecFields>;
 export type ModuleStatus = DeepReadonly<ModuleStatusFields>;
 export type KernelStatus = NonNullable<ModuleStatus['kernels']>[number];
+export type BuildStatus = NonNullable<KernelStatus['build']>;
 export type DaemonSetStatus = NonNullable<ModuleStatus['moduleLoader']>;
 
 export interface Module extends KubeObject {

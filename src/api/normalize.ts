@@ -24,6 +24,8 @@ export interface NormalizedModule {
   readonly devicePlugin?: { readonly container: Container; readonly serviceAccountName?: string };
   readonly additionalVolumes: readonly Volume[];
   readonly imageRepoSecret?: string;
+  /** A number that is changed to have images checked and built again. */
+  readonly rebuildTrigger?: number;
   readonly maxUnavailable: number | `${number}%`;
 }
 
@@ -99,6 +101,7 @@ function driverContainerForm(
     ...(spec.devicePlugin === undefined ? {} : { devicePlugin: devicePlugin(spec.devicePlugin) }),
     additionalVolumes: spec.additionalVolumes ?? [],
     ...(imageRepoSecret === undefined || imageRepoSecret === '' ? {} : { imageRepoSecret }),
+    ...(spec.imageRebuildTriggerGeneration === undefined ? {} : { rebuildTrigger: spec.imageRebuildTriggerGeneration }),
     maxUnavailable: maxUnavailable(spec.upgradePolicy?.maxUnavailable),
   };
 }

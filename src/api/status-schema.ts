@@ -44,6 +44,24 @@ const conditionSchema: TUnsafe<Condition> = Type.Unsafe<Condition>(
   ),
 );
 
+const buildStatusSchema = Type.Object(
+  {
+    key: Type.String({ description: 'Hash of what the build was asked for: the same text is never built twice.' }),
+    phase: Type.String({
+      description: 'Queued, Starting, Building, Signing, Pushing, Pushed or Failed.',
+    }),
+    since: Type.Optional(Type.String({ description: 'Since when it is in this phase.', format: 'date-time' })),
+    pod: Type.Optional(Type.String({ description: 'The pod that builds; its log tells the rest.' })),
+    attempts: Type.Optional(Type.Integer({ description: 'How often it was tried.', minimum: 0, format: 'int32' })),
+    image: Type.Optional(Type.String({ description: 'What loaders run: the repository and the digest of the image.' })),
+    reference: Type.Optional(Type.String({ description: 'The reference under which the image was found or pushed.' })),
+    commit: Type.Optional(Type.String({ description: 'The commit of the Git source.' })),
+    retryAt: Type.Optional(Type.String({ description: 'When a failed build is tried again.', format: 'date-time' })),
+    message: Type.Optional(Type.String({ description: 'What it waits for, or why it failed.' })),
+  },
+  { description: 'The image that is built in the cluster for this kernel.' },
+);
+
 const kernelStatusSchema = Type.Object(
   {
     kernelVersion: Type.String({ description: 'The kernel release, as the nodes report it.' }),
@@ -55,6 +73,7 @@ const kernelStatusSchema = Type.Object(
     state: Type.String({ description: 'What is going on with this kernel, in one word.' }),
     since: Type.Optional(Type.String({ description: 'Since when it is in this state.', format: 'date-time' })),
     message: Type.Optional(Type.String({ description: 'Why it is in this state, and what to do.' })),
+    build: Type.Optional(buildStatusSchema),
   },
   { description: 'How far one kernel has come.' },
 );

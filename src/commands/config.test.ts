@@ -36,6 +36,14 @@ describe('parseManagerConfig', () => {
       nodeConcurrency: 16,
       statusIntervalMs: 5_000,
       maxConcurrentRequests: 32,
+      builderImage: 'kmm-builder:latest',
+      buildIsolation: 'auto',
+      builderSeccompProfile: '',
+      builderRegistriesConf: '',
+      maxConcurrentBuilds: 4,
+      buildGcDelayMs: 0,
+      buildAttempts: 8,
+      buildRetryBackoffMs: 30_000,
     };
     expect(configOf([]).config).toEqual(expected);
   });

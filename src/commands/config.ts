@@ -25,7 +25,20 @@ export interface ManagerConfig {
   readonly nodeConcurrency: number;
   readonly statusIntervalMs: number;
   readonly maxConcurrentRequests: number;
+  readonly builderImage: string;
+  readonly buildIsolation: BuildIsolationChoice;
+  /** Path below the kubelet's seccomp folder; empty: none. */
+  readonly builderSeccompProfile: string;
+  /** Name of a ConfigMap; empty: none. */
+  readonly builderRegistriesConf: string;
+  readonly maxConcurrentBuilds: number;
+  readonly buildGcDelayMs: number;
+  readonly buildAttempts: number;
+  readonly buildRetryBackoffMs: number;
 }
+
+export const BUILD_ISOLATION_CHOICES = ['auto', 'user-namespace', 'capabilities'] as const;
+export type BuildIsolationChoice = (typeof BUILD_ISOLATION_CHOICES)[number];
 
 /** Where each value came from; a field that was left out has none. */
 export type ManagerConfigSources = ReadonlyMap<keyof ManagerConfig, Source>;
@@ -149,6 +162,59 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
     default: '32',
     description: 'Requests to the API server under way at once, watches not counted.',
   },
+  builderImage: {
+    flag: 'builder-image',
+    kind: options.imageReference,
+    default: 'kmm-builder:latest',
+    description: 'The image whose pods build images.',
+  },
+  buildIsolation: {
+    flag: 'build-isolation',
+    kind: options.oneOf(BUILD_ISOLATION_CHOICES),
+    default: 'auto',
+    description:
+      'What a build pod gets for building: a user namespace of its own, or three capabilities and no seccomp filter but that of ' +
+      '--builder-seccomp-profile. auto takes a user namespace where every node of the architecture can give a pod with Secrets one.',
+  },
+  builderSeccompProfile: {
+    flag: 'builder-seccomp-profile',
+    kind: options.seccompProfile,
+    default: '',
+    description:
+      "A seccomp profile of the nodes for build pods without a user namespace, as a path below the kubelet's seccomp folder; empty: unconfined.",
+  },
+  builderRegistriesConf: {
+    flag: 'builder-registries-conf',
+    kind: options.optionalDnsSubdomain,
+    default: '',
+    description:
+      'A ConfigMap with registries.conf (mirrors) and certificate authorities of registries (*.crt), looked for in the namespace of each ' +
+      'Module that builds; empty for none.',
+  },
+  maxConcurrentBuilds: {
+    flag: 'max-concurrent-builds',
+    kind: options.integer(1, 1_000),
+    default: '4',
+    description: 'Builds under way at once, in the whole cluster.',
+  },
+  buildGcDelayMs: {
+    flag: 'build-gc-delay',
+    kind: options.duration,
+    default: '0',
+    description: 'How long the pod of a build that went well is kept. One that failed is kept until the next try.',
+  },
+  buildAttempts: {
+    flag: 'build-attempts',
+    kind: options.integer(1, 100),
+    default: '8',
+    description: 'How often a build is tried that the network, a registry or a node makes fail.',
+  },
+  buildRetryBackoffMs: {
+    flag: 'build-retry-backoff',
+    kind: options.duration,
+    default: '30s',
+    description: 'The wait before the second try of a build; it doubles with each, up to half an hour.',
+  },
 };
 
 const DEFINITIONS: readonly OptionDefinition<unknown>[] = Object.values(MANAGER_OPTIONS);
@@ -228,6 +294,14 @@ export function parseManagerConfig(
     nodeConcurrency: required('nodeConcurrency'),
     statusIntervalMs: required('statusIntervalMs'),
     maxConcurrentRequests: required('maxConcurrentRequests'),
+    builderImage: required('builderImage'),
+    buildIsolation: required('buildIsolation'),
+    builderSeccompProfile: required('builderSeccompProfile'),
+    builderRegistriesConf: required('builderRegistriesConf'),
+    maxConcurrentBuilds: required('maxConcurrentBuilds'),
+    buildGcDelayMs: required('buildGcDelayMs'),
+    buildAttempts: required('buildAttempts'),
+    buildRetryBackoffMs: required('buildRetryBackoffMs'),
   };
   if (errors.length === 0) errors.push(...contradictions(config));
   return errors.length === 0 ? { ok: true, config, sources } : { ok: false, errors };

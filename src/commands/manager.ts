@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { podEngine } from '../build/engines/pod.ts';
 import { allCaches, type Caches, createCaches } from '../controllers/caches.ts';
+import { buildIsolation } from '../controllers/image/isolation.ts';
 import { Operator } from '../controllers/operator.ts';
 import { KubeClient } from '../kube/client.ts';
 import { type Connection, loadConnection } from '../kube/config.ts';
@@ -63,7 +65,13 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
       if (!mayWrite()) throw new NotLeadingError();
     },
   });
-  const caches = createCaches(client, watchObserver(log));
+  const engine = podEngine({
+    builderImage: config.builderImage,
+    isolation: (arch) =>
+      buildIsolation(config.buildIsolation, config.builderSeccompProfile, caches.nodes.store.list(), arch),
+    ...(config.builderRegistriesConf === '' ? {} : { registriesConfigMap: config.builderRegistriesConf }),
+  });
+  const caches: Caches = createCaches(client, engine, watchObserver(log));
   const recorder = new EventRecorder({ client: sideClient, component: 'kmm', instance: identity, log });
   const operator = new Operator({
     client,
@@ -77,6 +85,12 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
     statusIntervalMs: config.statusIntervalMs,
     selectorGracePeriodMs: config.selectorGracePeriodMs,
     priorityClassName: config.priorityClassName,
+    builds: {
+      engine,
+      maxConcurrent: config.maxConcurrentBuilds,
+      keepFinishedMs: config.buildGcDelayMs,
+      retry: { attempts: config.buildAttempts, backoffMs: config.buildRetryBackoffMs },
+    },
   });
   for (const [kind, informer] of Object.entries(caches)) metrics.watch(kind, () => informer.lastEventAt);
   /** A standby has its caches filled already, so a change of leader costs one lease and no more. */

@@ -20,6 +20,7 @@ const args = (kernel: string) => ({
   KERNEL_VERSION: kernel,
   MOD_NAME: 'mod',
   MOD_NAMESPACE: 'ns',
+  ARCH: 'amd64',
 });
 
 describe('matchReport', () => {
@@ -84,6 +85,7 @@ describe('formatReport', () => {
               KERNEL_VERSION=5.4.0-9-gke
               MOD_NAME=mod
               MOD_NAMESPACE=ns
+              ARCH=amd64
               "KEY=a\\nb"
 `);
   });

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { imageReferenceProblem } from '../kernel/image-reference.ts';
 import { parseListenAddress } from '../runtime/listen-address.ts';
 import { parseDuration } from './duration.ts';
 
@@ -84,6 +85,19 @@ export const optionalDnsSubdomain: ValueKind<string> = {
   ...dnsSubdomain,
   expected: `${dnsSubdomain.expected}, or nothing for none`,
   read: (value) => (value === '' ? '' : dnsSubdomain.read(value)),
+};
+
+export const imageReference: ValueKind<string> = {
+  placeholder: 'image',
+  expected: 'an image reference; write [registry/]repository:tag or @digest',
+  read: (value) => (imageReferenceProblem(value) === undefined ? value : undefined),
+};
+
+/** Source: k8s.io/api/core/v1, SeccompProfile.localhostProfile: a descending path. */
+export const seccompProfile: ValueKind<string> = {
+  placeholder: 'path',
+  expected: "a path below the kubelet's seccomp folder, without .., or nothing for none",
+  read: (value) => (value.startsWith('/') || value.split('/').includes('..') ? undefined : value),
 };
 
 export function integer(least: number, most: number): ValueKind<number> {

@@ -1,5 +1,12 @@
-import { MODULE_NAME_LABEL, ROLE_LABEL } from '../api/labels.ts';
+import {
+  DEVICE_PLUGIN_ROLE,
+  IMAGE_BUILD_ROLE,
+  MODULE_LOADER_ROLE,
+  MODULE_NAME_LABEL,
+  ROLE_LABEL,
+} from '../api/labels.ts';
 import { MODULES, type Module } from '../api/module.ts';
+import type { BuildEngine, BuildRecord } from '../build/engines/engine.ts';
 import { labelSafe } from '../kernel/names.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { DAEMONSETS, type DaemonSet, EVENTS, type Event, NODES, type Node, PODS, type Pod } from '../kube/core.ts';
@@ -21,6 +28,7 @@ export interface Caches {
   readonly nodes: Informer<Node>;
   readonly daemonSets: Informer<DaemonSet, DaemonSetRecord>;
   readonly pods: Informer<Pod, PodRecord>;
+  readonly buildPods: Informer<Pod, BuildRecord>;
   readonly refusals: Informer<Event, RefusalRecord>;
 }
 
@@ -29,15 +37,21 @@ export const BY_MODULE = 'module';
 /** Index of refusals by uid of the DaemonSet. */
 export const BY_DAEMONSET = 'daemonset';
 
-export function createCaches(client: KubeClient, observer?: InformerObserver): Caches {
+export function createCaches(client: KubeClient, engine: BuildEngine, observer?: InformerObserver): Caches {
   // Only objects that carry our labels: in a cluster with 150,000 pods that is what keeps the operator small.
-  const labelSelector = `${MODULE_NAME_LABEL},${ROLE_LABEL}`;
+  const labelSelector = `${MODULE_NAME_LABEL},${ROLE_LABEL} in (${MODULE_LOADER_ROLE},${DEVICE_PLUGIN_ROLE})`;
   const shared = { client, ...(observer === undefined ? {} : { observer }) };
   const caches: Caches = {
     modules: new Informer({ ...shared, resource: MODULES, transform: trimModule }),
     nodes: new Informer({ ...shared, resource: NODES, transform: trimNode }),
     daemonSets: new Informer({ ...shared, resource: DAEMONSETS, labelSelector, transform: trimDaemonSet }),
     pods: new Informer({ ...shared, resource: PODS, labelSelector, transform: trimPod }),
+    buildPods: new Informer({
+      ...shared,
+      resource: PODS,
+      labelSelector: `${MODULE_NAME_LABEL},${ROLE_LABEL}=${IMAGE_BUILD_ROLE}`,
+      transform: (pod: Pod) => engine.observe(pod),
+    }),
     refusals: new Informer({
       ...shared,
       resource: EVENTS,
@@ -49,7 +63,7 @@ export function createCaches(client: KubeClient, observer?: InformerObserver): C
   caches.modules.store.addIndex(BY_MODULE, ({ metadata }) => [
     moduleIndexKey(metadata.namespace ?? '', labelSafe(metadata.name ?? '')),
   ]);
-  for (const informer of [caches.daemonSets, caches.pods]) {
+  for (const informer of [caches.daemonSets, caches.pods, caches.buildPods]) {
     informer.store.addIndex(BY_MODULE, ({ metadata, moduleLabel }) => [
       moduleIndexKey(metadata.namespace ?? '', moduleLabel),
     ]);
@@ -63,5 +77,5 @@ export function moduleIndexKey(namespace: string, moduleLabel: string): string {
 }
 
 export function allCaches(caches: Caches): readonly Pick<Informer<Module>, 'run' | 'waitForSync' | 'synced'>[] {
-  return [caches.modules, caches.nodes, caches.daemonSets, caches.pods, caches.refusals];
+  return [caches.modules, caches.nodes, caches.daemonSets, caches.pods, caches.buildPods, caches.refusals];
 }

@@ -12,6 +12,11 @@ describe('metricsReference', () => {
       'kmm_modules',
       'kmm_module_nodes',
       'kmm_node_seen_to_loader_created_seconds',
+      'kmm_image_builds_total',
+      'kmm_image_build_step_seconds',
+      'kmm_image_builds_cached_total',
+      'kmm_image_builds_queued',
+      'kmm_image_builds_running',
     ]);
   });
 

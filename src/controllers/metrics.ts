@@ -1,5 +1,6 @@
 import { Gauge, Histogram, type Registry } from 'prom-client';
 import { createMetrics, describeMetrics, type MetricReference } from '../runtime/metrics.ts';
+import { ImageMetrics } from './image/metrics.ts';
 import type { ModuleMemory } from './module/memory.ts';
 import type { ModulePlan } from './module/plan.ts';
 import type { NodePlan } from './module/plan-nodes.ts';
@@ -118,6 +119,7 @@ function labelsOf(key: string): { namespace: string; name: string } {
 export function metricsReference(): readonly MetricReference[] {
   const { registry } = createMetrics();
   void new ModuleMetrics(registry);
+  void new ImageMetrics(registry);
   const isOurs = ({ name }: MetricReference): boolean => name.startsWith('kmm_');
   const all = describeMetrics(registry);
   return [...all.filter(isOurs), ...all.filter((metric) => !isOurs(metric))];

@@ -1,4 +1,5 @@
 import type { Module } from '../api/module.ts';
+import type { BuildEngine, BuildRecord } from '../build/engines/engine.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Node } from '../kube/core.ts';
 import { matchesLabels } from '../kube/selectors.ts';
@@ -8,6 +9,11 @@ import type { EventRecorder } from '../runtime/event-recorder.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { BY_MODULE, type Caches, moduleIndexKey } from './caches.ts';
+import { ConfigMapWatches } from './image/config-map-watches.ts';
+import { ALL_BUILDS, ImageReconciler } from './image/controller.ts';
+import { ImageDesk } from './image/image-desk.ts';
+import { ImageMetrics } from './image/metrics.ts';
+import type { RetryPolicy } from './image/progress.ts';
 import { ModuleMetrics } from './metrics.ts';
 import { ModuleReconciler, nodeKeys } from './module/controller.ts';
 import { carriesAnything } from './module/plan.ts';
@@ -25,6 +31,16 @@ export interface OperatorOptions extends ModuleOptions {
   readonly moduleConcurrency: number;
   readonly nodeConcurrency: number;
   readonly statusIntervalMs: number;
+  readonly builds: BuildOptions;
+}
+
+export interface BuildOptions {
+  readonly engine: BuildEngine;
+  /** Builds under way at once. */
+  readonly maxConcurrent: number;
+  /** How long the pod of a build that went well is kept, milliseconds. */
+  readonly keepFinishedMs: number;
+  readonly retry: RetryPolicy;
 }
 
 /** The controllers, and which change wakes which of them. */
@@ -33,15 +49,30 @@ export class Operator {
   readonly #moduleReconciler: ModuleReconciler;
   readonly #modules: Controller;
   readonly #nodes: Controller;
+  readonly #images: Controller;
+  readonly #imageReconciler: ImageReconciler;
+  readonly #imageMetrics: ImageMetrics;
+  readonly #configMaps: ConfigMapWatches;
 
   constructor(options: OperatorOptions) {
-    const { client, caches, log, metrics, clock } = options;
+    const { client, caches, log, metrics, clock, builds } = options;
     this.#caches = caches;
     const desk = new LabelDesk((nodeName) => this.#nodes.enqueue(nodeName));
+    const images = new ImageDesk(
+      () => this.#images.enqueue(ALL_BUILDS),
+      (moduleKey) => this.#modules.enqueue(moduleKey),
+    );
+    this.#configMaps = new ConfigMapWatches(client, (moduleKey) =>
+      this.#modules.enqueue(moduleKey, { priority: 'high' }),
+    );
+    this.#imageMetrics = new ImageMetrics(metrics.registry);
     this.#moduleReconciler = new ModuleReconciler({
       client,
       caches,
       desk,
+      images,
+      configMaps: this.#configMaps,
+      buildRetry: builds.retry,
       recorder: options.recorder,
       metrics: new ModuleMetrics(metrics.registry),
       clock,
@@ -65,6 +96,25 @@ export class Operator {
       metrics,
       clock,
     });
+    this.#imageReconciler = new ImageReconciler({
+      client,
+      caches,
+      desk: images,
+      engine: builds.engine,
+      metrics: this.#imageMetrics,
+      clock,
+      maxConcurrent: builds.maxConcurrent,
+      keepFinishedMs: builds.keepFinishedMs,
+      moduleKeyOf: (pod) => this.#moduleKeyOf(pod),
+    });
+    this.#images = new Controller({
+      name: 'image',
+      reconcile: (_key, context) => this.#imageReconciler.reconcile(context),
+      concurrency: 1,
+      log,
+      metrics,
+      clock,
+    });
     this.#watchModules();
     this.#watchNodes();
     this.#watchObjects();
@@ -72,7 +122,12 @@ export class Operator {
 
   /** Reconciles until the signal aborts; resolves when what was under way has ended. Caches must be synced. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#modules.run(signal), this.#nodes.run(signal)]);
+    await Promise.all([
+      this.#modules.run(signal),
+      this.#nodes.run(signal),
+      this.#images.run(signal),
+      this.#configMaps.run(signal),
+    ]);
   }
 
   #watchModules(): void {
@@ -99,7 +154,16 @@ export class Operator {
   }
 
   #watchObjects(): void {
-    const { daemonSets, pods, refusals } = this.#caches;
+    const { daemonSets, pods, buildPods, refusals } = this.#caches;
+    buildPods.onChange((change) => {
+      const { object } = change;
+      if (change.type === 'deleted') this.#imageReconciler.forget(object);
+      if (change.type === 'updated' && !hasEnded(change.old) && hasEnded(object)) {
+        this.#imageMetrics.ended(object.observation);
+      }
+      this.#wakeModule(object.metadata.namespace, object.moduleLabel);
+      this.#images.enqueue(ALL_BUILDS);
+    });
     pods.onChange(({ object }) => this.#wakeModule(object.metadata.namespace, object.moduleLabel));
     daemonSets.onChange(({ type, object }) => {
       this.#wakeModule(object.metadata.namespace, object.moduleLabel);
@@ -109,6 +173,17 @@ export class Operator {
       const daemonSet = daemonSets.store.list().find(({ metadata }) => metadata.uid === object.daemonSetUID);
       if (daemonSet !== undefined) this.#wakeModule(daemonSet.metadata.namespace, daemonSet.moduleLabel);
     });
+  }
+
+  #moduleKeyOf({ metadata, moduleLabel }: BuildRecord): string | undefined {
+    const modules = this.#caches.modules.store.byIndex(
+      BY_MODULE,
+      moduleIndexKey(metadata.namespace ?? '', moduleLabel),
+    );
+    const module = modules.find(({ metadata: { uid } }) =>
+      metadata.ownerReferences?.some((owner) => owner.uid === uid),
+    );
+    return module === undefined ? undefined : keyOf(module);
   }
 
   #wakeModule(namespace: string | undefined, moduleLabel: string): void {
@@ -134,6 +209,10 @@ export class Operator {
       }
     }
   }
+}
+
+function hasEnded({ observation }: BuildRecord): boolean {
+  return observation.phase === 'Succeeded' || observation.phase === 'Failed';
 }
 
 function keyOf({ metadata }: Module): string {

@@ -9,7 +9,7 @@ import { GROUP_PREFIX, MODULE_NAME_LABEL, ROLE_LABEL, type Role } from '../api/l
 import type { Module } from '../api/module.ts';
 import type { ContainerStatus, DaemonSet, Event, Node, Pod } from '../kube/core.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { INPUTS_ANNOTATION } from './module/identity.ts';
+import { INPUTS_ANNOTATION } from './identity.ts';
 
 /** A Module without the bookkeeping of its writers. */
 export function trimModule({ metadata, spec, status }: Module): Module {
@@ -49,7 +49,17 @@ export function trimNode(node: Node): Node {
         .map(({ type, status, lastTransitionTime }) => ({ type, status, lastTransitionTime })),
       ...(info === undefined
         ? {}
-        : { nodeInfo: { kernelVersion: info.kernelVersion, bootID: info.bootID, architecture: info.architecture } }),
+        : {
+            nodeInfo: {
+              kernelVersion: info.kernelVersion,
+              bootID: info.bootID,
+              architecture: info.architecture,
+              ...(info.kubeletVersion === undefined ? {} : { kubeletVersion: info.kubeletVersion }),
+              ...(info.containerRuntimeVersion === undefined
+                ? {}
+                : { containerRuntimeVersion: info.containerRuntimeVersion }),
+            },
+          }),
     },
   };
 }

@@ -260,12 +260,19 @@ export class KubeClient {
       method,
       path,
       resource: resource.plural,
+      ...(resource.metadataOnly === true ? { accept: metadataOnly(verb) } : {}),
       attempted: describeAttempt(verb, resource, ref),
       unservedHint: `the server knows no ${resource.plural} of ${apiVersionOf(resource)}: is its CustomResourceDefinition installed?`,
       ...(contentType === undefined ? {} : { body: { contentType, text: JSON.stringify(body) } }),
       signal,
     };
   }
+}
+
+/** Source: k8s.io/client-go/metadata, which asks in the same way. */
+function metadataOnly(verb: string): string {
+  const form = verb === 'list' ? 'PartialObjectMetadataList' : 'PartialObjectMetadata';
+  return `application/json;as=${form};g=meta.k8s.io;v=v1`;
 }
 
 const PATCH_CONTENT_TYPES = {

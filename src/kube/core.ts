@@ -31,7 +31,14 @@ export interface Node extends KubeObject {
   readonly spec?: { readonly taints?: readonly Taint[]; readonly unschedulable?: boolean };
   readonly status?: {
     readonly conditions?: readonly NodeCondition[];
-    readonly nodeInfo?: { readonly kernelVersion: string; readonly bootID: string; readonly architecture: string };
+    readonly nodeInfo?: {
+      readonly kernelVersion: string;
+      readonly bootID: string;
+      readonly architecture: string;
+      readonly kubeletVersion?: string;
+      /** As `containerd://2.3.7`. */
+      readonly containerRuntimeVersion?: string;
+    };
   };
 }
 
@@ -93,6 +100,7 @@ export interface PodSpec {
     };
   };
   readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly initContainers?: readonly Container[];
   readonly containers: readonly Container[];
   readonly volumes?: readonly Volume[];
   readonly tolerations?: readonly Toleration[];
@@ -102,6 +110,9 @@ export interface PodSpec {
   readonly priorityClassName?: string;
   readonly terminationGracePeriodSeconds?: number;
   readonly enableServiceLinks?: boolean;
+  readonly restartPolicy?: 'Always' | 'OnFailure' | 'Never';
+  readonly activeDeadlineSeconds?: number;
+  readonly hostUsers?: boolean;
   readonly securityContext?: Readonly<Record<string, unknown>>;
 }
 
@@ -120,6 +131,7 @@ export interface Pod extends KubeObject {
     readonly reason?: string;
     readonly message?: string;
     readonly conditions?: readonly PodCondition[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
     readonly containerStatuses?: readonly ContainerStatus[];
   };
 }
@@ -211,4 +223,14 @@ export const LEASES = defineResource<Lease>({
   kind: 'Lease',
   plural: 'leases',
   namespaced: true,
+});
+
+/** Metadata alone: what a ConfigMap holds is nothing the operator reads. */
+export const CONFIG_MAP_METADATA = defineResource<KubeObject>({
+  group: '',
+  version: 'v1',
+  kind: 'ConfigMap',
+  plural: 'configmaps',
+  namespaced: true,
+  metadataOnly: true,
 });

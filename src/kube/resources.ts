@@ -12,6 +12,8 @@ export interface Resource<T extends KubeObject> {
   /** Plural, as it stands in the URL. */
   readonly plural: string;
   readonly namespaced: boolean;
+  /** Ask the server for PartialObjectMetadata: it sends neither spec, status nor data. */
+  readonly metadataOnly?: true;
   readonly object?: T;
 }
 

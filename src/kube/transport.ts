@@ -31,6 +31,8 @@ export interface ApiRequest {
   /** What an error says when the server does not know the path at all. */
   readonly unservedHint: string;
   readonly body?: { readonly contentType: string; readonly text: string };
+  /** The default is JSON of the whole object. */
+  readonly accept?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -131,7 +133,7 @@ export class Transport {
   }
 
   async #dispatch(
-    { method, path, body, signal, resource, attempted }: ApiRequest,
+    { method, path, body, accept = 'application/json', signal, resource, attempted }: ApiRequest,
     { headers, tls }: Authorization,
     pool: 'requests' | 'watches',
   ): Promise<Dispatcher.ResponseData> {
@@ -148,7 +150,7 @@ export class Transport {
         origin,
         path: prefix + path,
         method,
-        headers: requestHeaders(headers, userAgent, body?.contentType),
+        headers: requestHeaders(headers, { userAgent, accept, contentType: body?.contentType }),
         body: body?.text ?? null,
         signal: signal ?? null,
       });
@@ -168,10 +170,9 @@ export class Transport {
 
 function requestHeaders(
   authorization: Authorization['headers'],
-  userAgent: string,
-  contentType: string | undefined,
+  { userAgent, accept, contentType }: { userAgent: string; accept: string; contentType: string | undefined },
 ): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = { 'user-agent': userAgent, accept: 'application/json' };
+  const headers: Record<string, string | string[]> = { 'user-agent': userAgent, accept };
   for (const [name, value] of Object.entries(authorization)) {
     headers[name] = typeof value === 'string' ? value : [...value];
   }

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { countByVerbAndResource, matching } from '../harness/audit.ts';
+import { BuildPods } from '../harness/build-pods.ts';
+import { CONFIG_MAPS } from '../harness/config-maps.ts';
 import { eventually } from '../harness/eventually.ts';
 import { aModule, nodesOf } from '../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../harness/operated-cluster.ts';
@@ -182,6 +184,19 @@ describe('the rights of the operator', () => {
         ).toEqual(['6.2.0']),
       { what: 'the DaemonSet of the old kernel to be removed' },
     );
+    // And one whose image is built, from a ConfigMap.
+    await kmm.cluster.admin.create(CONFIG_MAPS, {
+      metadata: { name: 'recipe', namespace },
+      data: { dockerfile: 'FROM scratch' },
+    });
+    const build = { dockerfileConfigMap: { name: 'recipe' } };
+    const built = await kmm.apply(
+      aModule('rights-build')
+        .inNamespace(namespace)
+        .withSelector(nodesOf('rights'))
+        .withMapping({ regexp: '.', containerImage: 'registry.test/kmod:built', build }),
+    );
+    await new BuildPods(kmm.cluster.admin).next(built);
     const ours = (await kmm.controlPlane.auditEvents()).filter(({ user }) => user === OPERATOR_USER);
     const { from, to } = apiServerAway;
     expect(ours.filter(({ code, at }) => (code === 401 || code === 403) && !(from < at && at < to))).toEqual([]);

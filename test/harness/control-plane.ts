@@ -22,6 +22,8 @@ export interface ControlPlaneOptions {
   readonly apiServerArgs?: readonly string[];
   /** Takes the clients' rate limits off controller-manager, scheduler and kwok. */
   readonly disableQpsLimits?: boolean;
+  /** How long a simulated node may keep silent before it is NotReady, as `10m`; Kubernetes says 50 s. */
+  readonly nodeMonitorGracePeriod?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -346,7 +348,13 @@ function componentArguments(options: ControlPlaneOptions): Arguments {
     // A test cluster that loses its disk is thrown away: waiting for fsync only makes it slow.
     etcd: ['unsafe-no-fsync=true'],
     // A real cluster rations the taint of nodes that are down, one in ten seconds; a test would wait for it.
-    'kube-controller-manager': ['node-eviction-rate=100', 'secondary-node-eviction-rate=100'],
+    'kube-controller-manager': [
+      'node-eviction-rate=100',
+      'secondary-node-eviction-rate=100',
+      ...(options.nodeMonitorGracePeriod === undefined
+        ? []
+        : [`node-monitor-grace-period=${options.nodeMonitorGracePeriod}`]),
+    ],
     'kwok-controller': ['manage-all-nodes=false', `manage-nodes-with-label-selector=!${KUBELET_STOPPED_LABEL}`],
     'kube-apiserver': [
       // The log is read as one file: no rotation before 4 GB.

@@ -9,9 +9,15 @@ import {
 } from '../../src/api/labels.ts';
 import type { Module } from '../../src/api/module.ts';
 import { type NormalizedModule, normalize } from '../../src/api/normalize.ts';
-import { GENERATION_ANNOTATION, INPUTS_ANNOTATION } from '../../src/controllers/module/identity.ts';
+import { GENERATION_ANNOTATION, INPUTS_ANNOTATION } from '../../src/controllers/identity.ts';
 import { formatLoadedRecord, type LoadedRecord } from '../../src/controllers/module/loaded-record.ts';
-import type { ModuleOptions, ModuleSnapshot, NodeKeys, SelectorMemory } from '../../src/controllers/module/snapshot.ts';
+import type {
+  BuildsWorld,
+  ModuleOptions,
+  ModuleSnapshot,
+  NodeKeys,
+  SelectorMemory,
+} from '../../src/controllers/module/snapshot.ts';
 import type { ContainerRecord, DaemonSetRecord, PodRecord, RefusalRecord } from '../../src/controllers/records.ts';
 import { kernelKey } from '../../src/kernel/grouping.ts';
 import { labelSafe } from '../../src/kernel/names.ts';
@@ -350,6 +356,14 @@ function built<T extends object>(item: Built<T>): T {
 
 const OPTIONS: ModuleOptions = { selectorGracePeriodMs: 10 * MINUTE, priorityClassName: 'system-node-critical' };
 
+/** Nobody has built anything, and no ConfigMap is there. */
+export const NOTHING_BUILT: BuildsWorld = {
+  pods: [],
+  configMap: () => ({ state: 'missing' }),
+  refusal: () => undefined,
+  retry: { attempts: 3, backoffMs: 30_000 },
+};
+
 /** What one decision about `module` is made from: at first a cluster without a node. */
 export function aSnapshot(module: Module): SnapshotBuilder {
   const spec = specOf(module);
@@ -365,6 +379,7 @@ export function aSnapshot(module: Module): SnapshotBuilder {
     pluginPods: [],
     refusals: new Map(),
     selectorMemory: { selector: spec.selector, unmatched: new Map() },
+    builds: NOTHING_BUILT,
     options: OPTIONS,
   });
 }

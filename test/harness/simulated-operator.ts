@@ -5,7 +5,7 @@
 
 import { FINALIZER } from '../../src/api/labels.ts';
 import type { Module } from '../../src/api/module.ts';
-import { GENERATION_ANNOTATION } from '../../src/controllers/module/identity.ts';
+import { GENERATION_ANNOTATION } from '../../src/controllers/identity.ts';
 import { planModule } from '../../src/controllers/module/plan.ts';
 import { type DaemonSetAction, overLive } from '../../src/controllers/module/plan-daemonsets.ts';
 import { planDeletion } from '../../src/controllers/module/plan-deletion.ts';
@@ -24,7 +24,7 @@ import {
   trimPod,
 } from '../../src/controllers/records.ts';
 import type { DaemonSet, Node } from '../../src/kube/core.ts';
-import { keysOf, specOf } from './plan-world.ts';
+import { keysOf, NOTHING_BUILT, specOf } from './plan-world.ts';
 import { PreconditionFailed, type SimulatedCluster } from './simulated-cluster.ts';
 
 export type CacheKind = 'module' | 'nodes' | 'pods' | 'daemonSets';
@@ -146,6 +146,7 @@ export class SimulatedOperator {
       ...this.#objects(),
       refusals: new Map(),
       selectorMemory: observeSelector(this.#selector, spec.selector, nodes, keys.load, nowMs),
+      builds: NOTHING_BUILT,
       options: this.#options,
     };
   }

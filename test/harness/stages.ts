@@ -5,6 +5,7 @@
  * A stage touches only a pod that no one has given a status yet. From then on the pod is the test's: what a test writes
  * into a status (pods.ts) is never overwritten.
  */
+import { IMAGE_BUILD_ROLE, ROLE_LABEL } from '../../src/api/labels.ts';
 
 /** Annotation that chooses a pod's behaviour, without the `sim-` that node names and images need. */
 export const SIMULATE_ANNOTATION = 'kmm.test/simulate';
@@ -50,6 +51,8 @@ const FRESH_POD: readonly Requirement[] = [
   { key: '.metadata.deletionTimestamp', operator: 'DoesNotExist' },
   { key: '.status.phase', operator: 'In', values: ['Pending'] },
   { key: '.status.containerStatuses', operator: 'DoesNotExist' },
+  // Whoever builds in the place of a kubelet writes the status of build pods.
+  { key: `.metadata.labels["${ROLE_LABEL}"]`, operator: 'NotIn', values: [IMAGE_BUILD_ROLE] },
 ];
 
 const READY_REASON = '.status.conditions.[] | select( .type == "Ready" ) | .status';

@@ -11,6 +11,9 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { ReconcileContext, ReconcileResult } from '../../runtime/controller.ts';
 import type { EventRecorder, EventSubject } from '../../runtime/event-recorder.ts';
 import { BY_DAEMONSET, BY_MODULE, type Caches, moduleIndexKey } from '../caches.ts';
+import type { ConfigMapWatches } from '../image/config-map-watches.ts';
+import type { ImageDesk, WantedImage } from '../image/image-desk.ts';
+import { isRecorded, type RetryPolicy } from '../image/progress.ts';
 import type { ModuleMetrics } from '../metrics.ts';
 import type { LabelDesk } from '../node/label-desk.ts';
 import type { DaemonSetRecord, PodRecord, RefusalRecord } from '../records.ts';
@@ -18,9 +21,10 @@ import { DaemonSetWriter, type WriteOutcome } from './daemonset-writer.ts';
 import { gatherMs } from './gather.ts';
 import { type ModuleMemory, newMemory } from './memory.ts';
 import type { WriteProblem } from './node-state.ts';
-import { planModule } from './plan.ts';
+import { type ModulePlan, planModule } from './plan.ts';
 import { type DeletionStep, planDeletion } from './plan-deletion.ts';
 import { type PlannedEvent, planEvents, planUnloadingEvents, planUnsupportedEvents } from './plan-events.ts';
+import { kernelStatusOf } from './plan-kernels.ts';
 import { observeSelector } from './plan-selector.ts';
 import type { ModuleOptions, ModuleSnapshot, NodeKeys } from './snapshot.ts';
 import { moduleStatus, unloadingStatus, unsupportedStatus } from './status.ts';
@@ -30,6 +34,9 @@ export interface ModuleReconcilerDeps {
   readonly client: KubeClient;
   readonly caches: Caches;
   readonly desk: LabelDesk;
+  readonly images: ImageDesk;
+  readonly configMaps: ConfigMapWatches;
+  readonly buildRetry: RetryPolicy;
   readonly recorder: EventRecorder;
   readonly metrics: ModuleMetrics;
   readonly clock: Clock;
@@ -60,6 +67,7 @@ export class ModuleReconciler {
     if (module === undefined) {
       this.#memories.delete(key);
       desk.publish(key, new Map());
+      this.#forgetImages(key);
       metrics.forget(key);
       return;
     }
@@ -68,6 +76,7 @@ export class ModuleReconciler {
     const normalized = normalize(module);
     if (!normalized.supported) {
       desk.publish(key, new Map());
+      this.#wantNoImages(key, module);
       metrics.forget(key);
       const next = unsupportedStatus(module, normalized.message, clock.now());
       const memory = this.#memoryOf(key, module);
@@ -83,9 +92,10 @@ export class ModuleReconciler {
     spec: NormalizedModule,
     context: ReconcileContext,
   ): Promise<ReconcileResult> {
-    const { desk, metrics, recorder, clock } = this.#deps;
+    const { desk, configMaps, metrics, recorder, clock } = this.#deps;
     const memory = this.#memoryOf(key, module);
     const startedAtMs = clock.monotonic();
+    configMaps.follow(key, module.metadata.namespace ?? '', configMapsOf(spec));
     const snapshot = this.#snapshot(module, spec, memory);
     memory.selector = snapshot.selectorMemory;
     forgetGonePods(memory, snapshot.loaderPods);
@@ -123,6 +133,8 @@ export class ModuleReconciler {
       () => planEvents(module, spec, next),
       context,
     );
+    // Last, because a pod may go, and the next try may begin, only when status has what the pod told.
+    this.#wantImages(key, plan);
     memory.settled = true;
 
     throwErrors(key, outcomes);
@@ -136,6 +148,7 @@ export class ModuleReconciler {
   /** Takes a Module away step by step; every step ends by an event that brings the next one. */
   async #unload(key: string, module: Module, context: ReconcileContext): Promise<ReconcileResult> {
     const { caches, desk, clock } = this.#deps;
+    this.#wantNoImages(key, module);
     if (!(module.metadata.finalizers ?? []).includes(FINALIZER)) {
       desk.publish(key, new Map());
       return;
@@ -166,6 +179,28 @@ export class ModuleReconciler {
     return requeue([statusDueInMs]);
   }
 
+  #wantImages(key: string, { kernels }: ModulePlan): void {
+    const status = this.#deps.caches.modules.store.get(key)?.status;
+    const images = [...kernels.values()].flatMap(({ kernel, arch, wanted }): WantedImage[] => {
+      if (wanted === undefined) return [];
+      const { build } = kernelStatusOf(status, kernel, arch) ?? {};
+      return [{ ...wanted, recorded: isRecorded(build, wanted.build.key, wanted.progress) }];
+    });
+    this.#deps.images.publish(key, images);
+  }
+
+  /** What is being built for it is cancelled. */
+  #wantNoImages(key: string, module: Module): void {
+    this.#deps.images.publish(key, []);
+    this.#deps.configMaps.follow(key, module.metadata.namespace ?? '', new Set());
+  }
+
+  /** The Module is gone, and the garbage collector takes what it owned. */
+  #forgetImages(key: string): void {
+    this.#deps.images.forget(key);
+    this.#deps.configMaps.follow(key, key.slice(0, key.indexOf('/')), new Set());
+  }
+
   #memoryOf(key: string, module: Module): ModuleMemory {
     let memory = this.#memories.get(key);
     const uid = module.metadata.uid ?? '';
@@ -178,7 +213,8 @@ export class ModuleReconciler {
   }
 
   #snapshot(module: Module, spec: NormalizedModule, memory: ModuleMemory): ModuleSnapshot {
-    const { caches, clock, options } = this.#deps;
+    const { caches, clock, images, configMaps, buildRetry, options } = this.#deps;
+    const namespace = module.metadata.namespace ?? '';
     const nowMs = clock.now();
     const nodes = caches.nodes.store.list();
     const keys = nodeKeys(module);
@@ -203,6 +239,14 @@ export class ModuleReconciler {
       ...objects,
       refusals,
       selectorMemory: observeSelector(memory.selector, spec.selector, nodes, keys.load, nowMs),
+      builds: {
+        pods: caches.buildPods.store
+          .byIndex(BY_MODULE, moduleIndexKey(namespace, labelSafe(module.metadata.name ?? '')))
+          .filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === module.metadata.uid)),
+        configMap: (name) => configMaps.look(namespace, name),
+        refusal: (buildKey) => images.refusal(buildKey),
+        retry: buildRetry,
+      },
       options,
     };
   }
@@ -309,6 +353,11 @@ export class ModuleReconciler {
       if (!isNotFound(error)) throw error;
     }
   }
+}
+
+/** The ConfigMaps whose edits are other builds. */
+function configMapsOf({ kernelMappings }: NormalizedModule): ReadonlySet<string> {
+  return new Set(kernelMappings.flatMap(({ build }) => build?.dockerfileConfigMap?.name ?? []));
 }
 
 function forgetGonePods({ deletingPods }: ModuleMemory, pods: readonly PodRecord[]): void {

@@ -1,15 +1,19 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { captureLog } from '../../../test/harness/captured-log.ts';
-import { aModule } from '../../../test/harness/modules.ts';
-import { aLoaderDaemonSet, stored } from '../../../test/harness/plan-world.ts';
+import { aModule, nodesOf } from '../../../test/harness/modules.ts';
+import { aLoaderDaemonSet, aNode, aSnapshot, stored } from '../../../test/harness/plan-world.ts';
 import { answer, refuse, type StubServer, stubServer } from '../../../test/harness/stub-server.ts';
+import { podEngine } from '../../build/engines/pod.ts';
 import type { DaemonSet } from '../../kube/core.ts';
 import { createCaches } from '../caches.ts';
 import { DaemonSetWriter, type WriteOutcome } from './daemonset-writer.ts';
+import { planModule } from './plan.ts';
 
 const module = stored(aModule('driver'));
 const live = aLoaderDaemonSet(module, '5.4.0').build();
 const unused = { observedGeneration: 1, desiredNumberScheduled: 0, currentNumberScheduled: 0, numberMisscheduled: 0 };
+
+const ENGINE = podEngine({ builderImage: 'kmm-builder:test', isolation: () => ({ kind: 'user-namespace' }) });
 
 const stubs: StubServer[] = [];
 afterEach(async () => {
@@ -34,7 +38,7 @@ async function removing(standing: Pick<DaemonSet, 'metadata' | 'status'> | 'gone
   });
   stubs.push(stub);
   const client = stub.client();
-  const outcome = await new DaemonSetWriter(client, createCaches(client)).apply(
+  const outcome = await new DaemonSetWriter(client, createCaches(client, ENGINE)).apply(
     { kind: 'remove-if-unused', live },
     { module, takenNames: new Set(), signal: new AbortController().signal, log: captureLog().log },
   );
@@ -66,5 +70,63 @@ describe('a DaemonSet that seems unneeded', () => {
     const { outcome, deletions } = await removing('gone');
     expect(deletions).toEqual([]);
     expect(outcome.error).toBeUndefined();
+  });
+});
+
+const node = aNode('n1').running('5.4.0').withLabels(nodesOf('driver'));
+
+/** What the writer asks for, and says, when a DaemonSet of the name stands already. */
+async function creatingOver(ownerReferences: DaemonSet['metadata']['ownerReferences'], isRemembered = false) {
+  const [action] = planModule(aSnapshot(module).withNodes(node).build()).daemonSets;
+  if (action?.kind !== 'create') throw new Error('a create is due');
+  const standing = {
+    ...action.desired,
+    metadata: {
+      ...action.desired.metadata,
+      labels: {},
+      uid: 'standing',
+      resourceVersion: '7',
+      generation: 1,
+      ownerReferences,
+    },
+  };
+  const methods: string[] = [];
+  const stub = await stubServer((request, response, body) => {
+    methods.push(request.method ?? '');
+    if (request.method === 'POST') refuse(response, 409, 'AlreadyExists');
+    else if (request.method === 'PUT') answer(response, JSON.parse(body));
+    else answer(response, standing);
+  });
+  stubs.push(stub);
+  const client = stub.client();
+  const name = action.desired.metadata.name ?? '';
+  const takenNames = new Set(isRemembered ? [name] : []);
+  const outcome: WriteOutcome = await new DaemonSetWriter(client, createCaches(client, ENGINE)).apply(action, {
+    module,
+    takenNames,
+    signal: new AbortController().signal,
+    log: captureLog().log,
+  });
+  return { name, outcome, methods, takenNames };
+}
+
+describe('a DaemonSet whose name is taken', () => {
+  it('by a foreign one is never written over, and its name is remembered', async () => {
+    const { name, outcome, methods, takenNames } = await creatingOver([]);
+    expect(outcome.problem?.state).toBe('NameTaken');
+    expect(methods).toEqual(['POST', 'GET']);
+    expect([...takenNames]).toEqual([name]);
+  });
+
+  it('is looked at by a GET from then on, not by a POST that fails', async () => {
+    const { outcome, methods } = await creatingOver([], true);
+    expect(outcome.problem?.state).toBe('NameTaken');
+    expect(methods).toEqual(['GET']);
+  });
+
+  it('by ours without its labels is put back and told as restored', async () => {
+    const { outcome, methods } = await creatingOver(aLoaderDaemonSet(module, '5.4.0').build().metadata.ownerReferences);
+    expect(methods.slice(0, 3)).toEqual(['POST', 'GET', 'PUT']);
+    expect(outcome.restored).toBe(true);
   });
 });

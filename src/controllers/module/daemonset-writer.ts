@@ -5,8 +5,8 @@ import { isAlreadyExists, isForbidden, isInvalid, isNotFound } from '../../kube/
 import { refOf } from '../../kube/paths.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Caches } from '../caches.ts';
+import { GENERATION_ANNOTATION } from '../identity.ts';
 import { trimDaemonSet } from '../records.ts';
-import { GENERATION_ANNOTATION } from './identity.ts';
 import type { WriteProblem } from './node-state.ts';
 import { type DaemonSetAction, overLive } from './plan-daemonsets.ts';
 

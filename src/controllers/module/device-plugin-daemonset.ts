@@ -1,8 +1,8 @@
 import type { DaemonSet } from '../../kube/core.ts';
-import { GENERATION_ANNOTATION, hashOfInputs, INPUTS_ANNOTATION } from './identity.ts';
+import { GENERATION_ANNOTATION, hashOfInputs, INPUTS_ANNOTATION } from '../identity.ts';
+import { ownerReference, recommendedLabels, selectingLabels } from '../object-labels.ts';
 import type { DaemonSetContext } from './loader-daemonset.ts';
 import { pluginDaemonSetName } from './names.ts';
-import { ownerReference, recommendedLabels, selectingLabels } from './object-labels.ts';
 import { pluginSecurityContext } from './security-context.ts';
 
 const DEVICE_PLUGINS_VOLUME = 'kmm-device-plugins';

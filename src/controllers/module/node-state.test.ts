@@ -100,10 +100,18 @@ describe('the state of a node', () => {
     ],
     [
       'the image has to be built',
-      { state: 'WaitingForImage', message: 'registry.test/m:1 has to be built' },
+      { state: 'WaitingForImage', message: 'registry.test/m:1: waiting for its turn to be built' },
       node,
       {
-        world: aSnapshot(stored(base.withMapping({ literal: KERNEL, containerImage: 'registry.test/m:1', build: {} }))),
+        world: aSnapshot(
+          stored(
+            base.withMapping({
+              literal: KERNEL,
+              containerImage: 'registry.test/m:1',
+              build: { dockerfile: 'FROM scratch' },
+            }),
+          ),
+        ),
       },
     ],
     [

@@ -1,4 +1,5 @@
 import type { DaemonSetRecord, PodRecord, RefusalRecord } from '../records.ts';
+import { imageState } from './image-state.ts';
 import type { NodePlan } from './plan-nodes.ts';
 import { isFailing } from './plan-rollout.ts';
 import type { State } from './reasons.ts';
@@ -27,7 +28,7 @@ export function nodeState(plan: NodePlan, world: KernelWorld): NodeState | undef
     case 'outside':
       return undefined;
     case 'withheld':
-      return withheldState(placement.why, placement.message);
+      return withheldState(plan, placement.why, placement.message);
     case 'leaving':
       return { state: 'Unloading', message: leavingMessage(plan) };
     case 'grace':
@@ -40,14 +41,14 @@ export function nodeState(plan: NodePlan, world: KernelWorld): NodeState | undef
   }
 }
 
-function withheldState(why: string, message: string): NodeState {
+function withheldState({ kernel }: NodePlan, why: string, message: string): NodeState {
   switch (why) {
     case 'NoKernelMapping':
       return { state: 'NoKernelMapping' };
     case 'InvalidMapping':
       return { state: 'InvalidMapping', message };
     case 'WaitingForImage':
-      return { state: 'WaitingForImage', message };
+      return (kernel === undefined ? undefined : imageState(kernel)) ?? { state: 'WaitingForImage', message };
     case 'OldLoaderStillThere':
       return { state: 'Loading', message: `waiting: ${message}` };
     default:
@@ -62,7 +63,7 @@ function placedState(plan: NodePlan, { daemonSet, refusal, problem }: KernelWorl
   const failure = loader === undefined || isBackAfterReboot(plan) ? undefined : failureOf(loader);
   if (ready) {
     if (outdated) return { state: 'RollingOut', message: 'outdated loader, waiting for its turn' };
-    return { state: 'Loaded' };
+    return rebuilding(plan) ?? { state: 'Loaded' };
   }
   if (!plan.alive) return { state: 'NodesSkipped', message: 'the node is not Ready' };
   if (failure !== undefined) return failure;
@@ -73,6 +74,13 @@ function placedState(plan: NodePlan, { daemonSet, refusal, problem }: KernelWorl
     return { state: 'RollingOut', message: `${replacingStep(plan)} since ${record.replacingSince}` };
   }
   return loader === undefined ? { state: 'Loading' } : { state: 'Loading', message: startingMessage(loader) };
+}
+
+/** The node keeps what it has for as long as a newer image is being made; a build that fails is told all the same. */
+function rebuilding({ kernel }: NodePlan): NodeState | undefined {
+  const image = kernel === undefined ? undefined : imageState(kernel);
+  if (image === undefined || image.state === 'BuildFailed') return image;
+  return { state: 'RollingOut', message: `a new image is being made: ${image.message}` };
 }
 
 /** What a person looks at when a start takes long; the words stay the same for as long as it does. */

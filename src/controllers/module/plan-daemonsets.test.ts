@@ -177,7 +177,13 @@ describe('a loader DaemonSet that seems unneeded', () => {
   });
 
   it('stays as it is when its image would now have to be built', () => {
-    const building = stored(base.withMapping({ literal: KERNEL, containerImage: 'registry.test/m:new', build: {} }));
+    const building = stored(
+      base.withMapping({
+        literal: KERNEL,
+        containerImage: 'registry.test/m:new',
+        build: { dockerfile: 'FROM scratch' },
+      }),
+    );
     const world = aSnapshot(building).withNodes(node.holding(keys)).withLoaderDaemonSets(unneeded);
     expect(actionsOf(world)).toEqual([]);
   });

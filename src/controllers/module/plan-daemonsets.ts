@@ -1,7 +1,7 @@
 import type { DaemonSet } from '../../kube/core.ts';
+import { GENERATION_ANNOTATION, INPUTS_ANNOTATION } from '../identity.ts';
 import type { DaemonSetRecord } from '../records.ts';
 import { devicePluginDaemonSet } from './device-plugin-daemonset.ts';
-import { GENERATION_ANNOTATION, INPUTS_ANNOTATION } from './identity.ts';
 import { type DaemonSetContext, loaderDaemonSet } from './loader-daemonset.ts';
 import { type KernelPlan, runnableImage } from './plan-kernels.ts';
 import type { NodePlan } from './plan-nodes.ts';
@@ -48,7 +48,7 @@ function planLoaders(
   const live = new Map(snapshot.loaderDaemonSets.map((daemonSet) => [daemonSet.kernelKey, daemonSet]));
   const actions: DaemonSetAction[] = [];
   for (const kernel of kernels.values()) {
-    const image = runnableImage(kernel.resolution);
+    const image = runnableImage(kernel);
     if (image === undefined || kernel.inputs === undefined) continue;
     const existing = live.get(kernel.key);
     if (existing === undefined && !wanted.has(kernel.key)) continue;

@@ -41,11 +41,17 @@ function eventsOf(
 const reasonsOf = (events: readonly PlannedEvent[]): string[] => events.map(({ type, reason }) => `${type} ${reason}`);
 
 describe('an event is told', () => {
-  it.each([...DEGRADED_STATES, 'WaitingForImage'])(
-    'as a warning when a kernel comes to %s, with the cause',
+  it.each([...DEGRADED_STATES])('as a warning when a kernel comes to %s, with the cause', (state) => {
+    expect(eventsOf(statusOf([kernel('Loading')]), statusOf([kernel(state, { message: 'the cause' })]))).toEqual([
+      { type: 'Warning', reason: state, message: 'kernel 5.4.0 (2 nodes): the cause' },
+    ]);
+  });
+
+  it.each(['WaitingForImage', 'Building', 'Signing', 'Pushing'])(
+    'as news when the image of a kernel comes to %s',
     (state) => {
-      expect(eventsOf(statusOf([kernel('Loading')]), statusOf([kernel(state, { message: 'the cause' })]))).toEqual([
-        { type: 'Warning', reason: state, message: 'kernel 5.4.0 (2 nodes): the cause' },
+      expect(eventsOf(statusOf([kernel('Loading')]), statusOf([kernel(state, { message: 'pod b' })]))).toEqual([
+        { type: 'Normal', reason: state, message: 'kernel 5.4.0 (2 nodes): pod b' },
       ]);
     },
   );
@@ -144,8 +150,8 @@ describe('a deletion', () => {
 it('every reason of an event is documented with its type', () => {
   const documented = new Set(EVENT_REASONS.map(({ type, reason }) => `${type} ${reason}`));
   const told = [
-    ...[...DEGRADED_STATES, 'WaitingForImage', 'Loaded', 'RollingOut'].flatMap((state) =>
-      reasonsOf(eventsOf(statusOf([]), statusOf([kernel(state)]))),
+    ...[...DEGRADED_STATES, 'WaitingForImage', 'Building', 'Signing', 'Pushing', 'Loaded', 'RollingOut'].flatMap(
+      (state) => reasonsOf(eventsOf(statusOf([]), statusOf([kernel(state)]))),
     ),
     ...reasonsOf(eventsOf(undefined, { observedGeneration: 1 }, aModule('m').withSelector({}))),
     'Normal Unloading',

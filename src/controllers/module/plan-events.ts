@@ -60,12 +60,15 @@ function eventOfState(
   message: string | undefined,
 ): PlannedEvent | undefined {
   const where = `kernel ${kernel} (${nodes} node${nodes === 1 ? '' : 's'})`;
-  if (isDegraded(state) || state === 'WaitingForImage') {
-    return { type: 'Warning', reason: state, message: `${where}: ${message ?? state}` };
-  }
+  if (isDegraded(state)) return { type: 'Warning', reason: state, message: `${where}: ${message ?? state}` };
+  if (isAboutImage(state)) return { type: 'Normal', reason: state, message: `${where}: ${message ?? state}` };
   if (state === 'Loaded') return { type: 'Normal', reason: state, message: `Loaded on every node with ${where}` };
   if (state === 'RollingOut') return { type: 'Normal', reason: state, message: `Replacing loaders of ${where}` };
   return undefined;
+}
+
+function isAboutImage(state: string): boolean {
+  return state === 'WaitingForImage' || state === 'Building' || state === 'Signing' || state === 'Pushing';
 }
 
 function isDegraded(state: string): state is State {

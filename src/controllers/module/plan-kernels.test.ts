@@ -51,7 +51,11 @@ describe('the kernels of a Module', () => {
     ['the mapping has an unknown variable', aModule('m').withKernel(KERNEL, 'registry.test/m:${NONSENSE}'), 'error'],
     [
       'the image has to be built',
-      aModule('m').withMapping({ literal: KERNEL, containerImage: 'registry.test/m:1', build: {} }),
+      aModule('m').withMapping({
+        literal: KERNEL,
+        containerImage: 'registry.test/m:1',
+        build: { dockerfile: 'FROM scratch' },
+      }),
       'image',
     ],
     [
@@ -59,7 +63,7 @@ describe('the kernels of a Module', () => {
       aModule('m').withMapping({
         literal: KERNEL,
         containerImage: 'registry.test/m:1',
-        sign: { keySecret: { name: 'k' }, certSecret: { name: 'c' } },
+        sign: { keySecret: { name: 'k' }, certSecret: { name: 'c' }, unsignedImage: 'registry.test/unsigned:1' },
       }),
       'image',
     ],
@@ -67,7 +71,7 @@ describe('the kernels of a Module', () => {
     const plan = plansOf(stored(builder), NODE).get(keyOf(KERNEL));
     expect(plan?.resolution.kind).toBe(kind);
     expect(plan).not.toHaveProperty('inputs');
-    expect(plan && runnableImage(plan.resolution)).toBeUndefined();
+    expect(plan && runnableImage(plan)).toBeUndefined();
   });
 
   it('do not fail one another: one broken mapping leaves the other kernels theirs (I3)', () => {

@@ -1,7 +1,13 @@
-import { groupByKernel, kernelKey } from '../../kernel/grouping.ts';
+import type { KernelStatus, ModuleStatus } from '../../api/module.ts';
+import { groupByKernel, type KernelGroup, kernelKey } from '../../kernel/grouping.ts';
+import { mappingField } from '../../kernel/mapping.ts';
 import { type Resolution, resolveKernel } from '../../kernel/resolve.ts';
+import { namesKernel } from '../../kernel/template.ts';
 import type { Node } from '../../kube/core.ts';
-import { hashOfInputs } from './identity.ts';
+import { hashOfInputs } from '../identity.ts';
+import { imageBuild } from '../image/image-build.ts';
+import type { PlannedImage } from '../image/image-desk.ts';
+import { type BuildProgress, progressOf } from '../image/progress.ts';
 import { loaderDaemonSetName } from './names.ts';
 import type { ModuleSnapshot } from './snapshot.ts';
 
@@ -12,39 +18,126 @@ export interface KernelPlan {
   readonly arch: string;
   readonly daemonSetName: string;
   readonly resolution: Resolution;
+  /** The image that is to be built for it; absent where the mapping neither builds nor signs. */
+  readonly wanted?: PlannedImage;
   /** Hash of the user's inputs to this kernel's loader; undefined where no image is known. */
   readonly inputs?: string;
 }
 
 /** The image of a kernel that can be run now; undefined where there is none, or where it has to be built first. */
-export function runnableImage(resolution: Resolution): string | undefined {
-  return resolution.kind === 'image' && !resolution.needsBuild ? resolution.image : undefined;
+export function runnableImage({ resolution, wanted }: Pick<KernelPlan, 'resolution' | 'wanted'>): string | undefined {
+  if (resolution.kind !== 'image') return undefined;
+  if (!resolution.needsBuild) return resolution.image;
+  return wanted?.progress.phase === 'Pushed' ? wanted.progress.image : undefined;
 }
 
 /** Resolves every kernel that runs on `nodes`, once per kernel and architecture, by kernel key. */
 export function planKernels(snapshot: ModuleSnapshot, nodes: Iterable<Node>): Map<string, KernelPlan> {
-  const { spec, module } = snapshot;
-  const identity = { name: module.metadata.name ?? '', namespace: module.metadata.namespace ?? '' };
+  const groups = groupByKernel(running(nodes)).map((group) => ({ group, resolution: resolve(snapshot, group) }));
+  const uses = new Map<string, number>();
+  for (const { resolution } of groups) {
+    if (resolution.kind === 'image') uses.set(resolution.image, (uses.get(resolution.image) ?? 0) + 1);
+  }
   const plans = new Map<string, KernelPlan>();
-  for (const group of groupByKernel(running(nodes))) {
-    const key = kernelKey(group.kernel, group.arch);
-    const resolution = resolveKernel({
-      mappings: spec.kernelMappings,
-      kernel: group.kernel,
-      arch: group.arch,
-      module: identity,
-    });
-    const image = runnableImage(resolution);
-    plans.set(key, {
-      key,
-      kernel: group.kernel,
-      arch: group.arch,
-      daemonSetName: loaderDaemonSetName(identity, group.kernel, key),
-      resolution,
-      ...(image === undefined ? {} : { inputs: loaderInputs(snapshot, image) }),
-    });
+  for (const { group, resolution } of groups) {
+    const shared = resolution.kind === 'image' && (uses.get(resolution.image) ?? 0) > 1;
+    const plan = planKernel(snapshot, group, resolution, shared);
+    plans.set(plan.key, plan);
   }
   return plans;
+}
+
+function resolve({ spec, module }: ModuleSnapshot, { kernel, arch }: KernelGroup): Resolution {
+  const identity = { name: module.metadata.name ?? '', namespace: module.metadata.namespace ?? '' };
+  return resolveKernel({ mappings: spec.kernelMappings, kernel, arch, module: identity });
+}
+
+function planKernel(
+  snapshot: ModuleSnapshot,
+  { kernel, arch }: KernelGroup,
+  resolution: Resolution,
+  sharedNow: boolean,
+): KernelPlan {
+  const { module } = snapshot;
+  const identity = { name: module.metadata.name ?? '', namespace: module.metadata.namespace ?? '' };
+  const key = kernelKey(kernel, arch);
+  const images = wantedImage(snapshot, { kernel, arch, resolution, sharedNow });
+  const image = runnableImage(images);
+  return {
+    key,
+    kernel,
+    arch,
+    daemonSetName: loaderDaemonSetName(identity, kernel, key),
+    ...images,
+    ...(image === undefined ? {} : { inputs: loaderInputs(snapshot, image) }),
+  };
+}
+
+interface ResolvedKernel {
+  readonly kernel: string;
+  readonly arch: string;
+  readonly resolution: Resolution;
+  /** Another kernel has the same reference now. */
+  readonly sharedNow: boolean;
+}
+
+/** What is to be built for the kernel, and how far that is. A mapping that cannot be built from is an error like one that names no image. */
+function wantedImage(
+  snapshot: ModuleSnapshot,
+  { kernel, arch, resolution, sharedNow }: ResolvedKernel,
+): { readonly resolution: Resolution; readonly wanted?: PlannedImage } {
+  if (resolution.kind !== 'image' || !resolution.needsBuild) return { resolution };
+  const { module, spec, builds } = snapshot;
+  const mapping = spec.kernelMappings[resolution.mappingIndex];
+  if (mapping === undefined) return { resolution };
+  const configMap = mapping.build?.dockerfileConfigMap?.name;
+  const lookup = configMap === undefined ? undefined : builds.configMap(configMap);
+  const result = imageBuild({
+    module,
+    spec,
+    mapping,
+    kernel,
+    arch,
+    image: resolution.image,
+    // A pattern matches kernels that nobody has seen yet.
+    shared: sharedNow || (mapping.literal === undefined && !namesKernel(mapping.containerImage ?? '')),
+    ...(lookup?.state === 'there'
+      ? { dockerfileVersion: { uid: lookup.uid, resourceVersion: lookup.resourceVersion } }
+      : {}),
+  });
+  if (!result.ok) {
+    const message = `${mappingField(resolution.mappingIndex)}.${result.problem}`;
+    return { resolution: { kind: 'error', message, mappingIndex: resolution.mappingIndex } };
+  }
+  const recorded = kernelStatusOf(module.status, kernel, arch)?.build;
+  if (configMap !== undefined && lookup !== undefined && lookup.state !== 'there') {
+    // Which build is wanted is not known: whatever there is of the last one stays.
+    const build = recorded === undefined ? result.build : { ...result.build, key: recorded.key };
+    const found = progressOf(build, builds.pods, recorded, builds.retry);
+    const progress: BuildProgress =
+      found.phase === 'Queued' ? { ...found, message: missingConfigMap(configMap, lookup.state) } : found;
+    return { resolution, wanted: { build, progress, undecided: true } };
+  }
+  const found = progressOf(result.build, builds.pods, recorded, builds.retry);
+  const refusal = builds.refusal(result.build.key);
+  const progress: BuildProgress =
+    found.phase === 'Queued' && refusal !== undefined ? { ...found, message: refusal } : found;
+  return { resolution, wanted: { build: result.build, progress } };
+}
+
+function missingConfigMap(name: string, state: 'unknown' | 'missing'): string {
+  return state === 'missing'
+    ? `ConfigMap ${name} of build.dockerfileConfigMap is not there: create it with the Dockerfile under the key dockerfile`
+    : `looking for ConfigMap ${name}`;
+}
+
+/** What status says of a kernel. */
+export function kernelStatusOf(
+  status: ModuleStatus | undefined,
+  kernel: string,
+  arch: string,
+): KernelStatus | undefined {
+  return status?.kernels?.find(({ kernelVersion, architecture }) => kernelVersion === kernel && architecture === arch);
 }
 
 function* running(nodes: Iterable<Node>): Generator<{ name: string; kernel: string; arch: string }> {

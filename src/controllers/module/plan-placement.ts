@@ -113,7 +113,7 @@ function planCandidate(
     case 'error':
       return withheld('InvalidMapping', resolution.message);
     case 'image':
-      if (runnableImage(resolution) === undefined) {
+      if (runnableImage(ownKernel) === undefined) {
         return withheld('WaitingForImage', `${resolution.image} has to be built`);
       }
   }

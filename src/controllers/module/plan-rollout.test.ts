@@ -258,8 +258,10 @@ describe('an outdated loader that is not loaded', () => {
     ['cannot be scheduled', old.blocked('0/1 nodes are available')],
     ['was failed by the kubelet', old.phase('Failed')],
   ])('is replaced at once when it %s: nothing of it is in use', (_what, pod) => {
-    const { deleted } = told(world([holding, loadedNode('n2')], [pod, outdatedPod('n2')]));
+    const { deleted, begun } = told(world([holding, loadedNode('n2')], [pod, outdatedPod('n2')]));
     expect(deleted).toEqual(['old-n1']);
+    // And it takes nobody's turn.
+    expect(begun).toEqual(['n2']);
   });
 
   it.each<[string, PodBuilder]>([

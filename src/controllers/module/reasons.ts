@@ -15,7 +15,11 @@ export const STATES = [
   'PodsRefused',
   'ImagePullFailed',
   'LoaderFailing',
+  'BuildFailed',
   'WaitingForImage',
+  'Building',
+  'Signing',
+  'Pushing',
   'Unloading',
   'RollingOut',
   'Loading',
@@ -35,6 +39,7 @@ export const DEGRADED_STATES: ReadonlySet<State> = new Set<State>([
   'PodsRefused',
   'ImagePullFailed',
   'LoaderFailing',
+  'BuildFailed',
 ]);
 
 export const CONDITION_REASONS: readonly ReasonDoc[] = [
@@ -60,8 +65,23 @@ export const CONDITION_REASONS: readonly ReasonDoc[] = [
   },
   {
     reason: 'WaitingForImage',
-    meaning: 'The image of a kernel has to be built in the cluster first, and nothing builds it yet.',
-    nextStep: 'Push the image yourself and map the kernel to it without `build` or `sign`.',
+    meaning: 'The image of a kernel has to be built in the cluster first, and its build has not begun.',
+    nextStep: 'Wait; when it stands still, the message says for what: a free slot, a node, a ConfigMap, a Secret.',
+  },
+  {
+    reason: 'Building',
+    meaning: 'The image of a kernel is being built.',
+    nextStep: 'Wait; `kubectl logs` of the pod that the message names shows how far it is.',
+  },
+  { reason: 'Signing', meaning: 'The kernel modules in a built image are being signed.', nextStep: 'Wait.' },
+  { reason: 'Pushing', meaning: 'A finished image is being verified and pushed.', nextStep: 'Wait.' },
+  {
+    reason: 'BuildFailed',
+    meaning:
+      'The image of a kernel cannot be built, signed, verified or pushed; the message has the step and the last words.',
+    nextStep:
+      'Correct what the message names. What is wrong with the network or the registry is tried again by itself; ' +
+      'anything else when the Module changes.',
   },
   {
     reason: 'ImagePullFailed',
@@ -154,12 +174,12 @@ export const EVENT_REASONS: readonly (ReasonDoc & { readonly type: 'Normal' | 'W
     meaning: 'A kernel mapping can never win, because an equal one stands before it.',
     nextStep: 'Remove it.',
   },
-  {
-    type: 'Warning',
-    reason: 'WaitingForImage',
+  ...['WaitingForImage', 'Building', 'Signing', 'Pushing'].map((reason) => ({
+    type: 'Normal' as const,
+    reason,
     meaning: 'See the condition reason of this name.',
     nextStep: 'As there.',
-  },
+  })),
   {
     type: 'Warning',
     reason: 'DevicePluginUnavailable',

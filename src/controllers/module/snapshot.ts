@@ -1,6 +1,9 @@
 import type { Module } from '../../api/module.ts';
 import type { NormalizedModule } from '../../api/normalize.ts';
+import type { BuildRecord } from '../../build/engines/engine.ts';
 import type { Node } from '../../kube/core.ts';
+import type { ConfigMapLookup } from '../image/config-map-watches.ts';
+import type { RetryPolicy } from '../image/progress.ts';
 import type { DaemonSetRecord, PodRecord, RefusalRecord } from '../records.ts';
 
 /** The keys under which a Module's state stands on a Node. */
@@ -25,6 +28,17 @@ export interface Unmatched {
   readonly cause: 'SelectorEdited' | 'LabelVanished';
 }
 
+/** What is known of the images that are built for a Module. */
+export interface BuildsWorld {
+  /** Pods that build for this Module, those on their way out too. */
+  readonly pods: readonly BuildRecord[];
+  /** A ConfigMap of the Module's namespace. */
+  readonly configMap: (name: string) => ConfigMapLookup;
+  /** Why the API server refused the pod of the build of this key. */
+  readonly refusal: (key: string) => string | undefined;
+  readonly retry: RetryPolicy;
+}
+
 /** Everything one decision about a Module is made from. Nothing else is read: same snapshot, same plan. */
 export interface ModuleSnapshot {
   /** Milliseconds since the epoch. */
@@ -40,6 +54,7 @@ export interface ModuleSnapshot {
   /** By uid of the DaemonSet whose pods the API server refused. */
   readonly refusals: ReadonlyMap<string, RefusalRecord>;
   readonly selectorMemory: SelectorMemory;
+  readonly builds: BuildsWorld;
   readonly options: ModuleOptions;
 }
 

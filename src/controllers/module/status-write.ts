@@ -17,11 +17,12 @@ function outline(status: ModuleStatus | undefined): unknown {
   return {
     observedGeneration: status?.observedGeneration,
     conditions: status?.conditions?.map(({ type, status, reason }) => [type, status, reason]),
-    kernels: status?.kernels?.map(({ kernelVersion, architecture, image, state }) => [
+    kernels: status?.kernels?.map(({ kernelVersion, architecture, image, state, build }) => [
       kernelVersion,
       architecture,
       image,
       state,
+      [build?.key, build?.phase, build?.attempts],
     ]),
   };
 }

@@ -104,9 +104,9 @@ describe('the conditions of a Module', () => {
     ],
     [
       'an image has to be built',
-      worldOf(base.withMapping({ regexp: '.', containerImage: 'registry.test/m:1', build: {} })).withNodes(
-        aGpuNode('n1'),
-      ),
+      worldOf(
+        base.withMapping({ regexp: '.', containerImage: 'registry.test/m:1', build: { dockerfile: 'FROM scratch' } }),
+      ).withNodes(aGpuNode('n1')),
       'Ready=False/WaitingForImage Progressing=True/WaitingForImage Degraded=False/Healthy',
     ],
     [

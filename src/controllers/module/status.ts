@@ -1,8 +1,11 @@
 import { type ConditionInput, setCondition } from '../../api/conditions.ts';
-import type { KernelStatus, Module, ModuleStatus } from '../../api/module.ts';
+import type { BuildStatus, KernelStatus, Module, ModuleStatus } from '../../api/module.ts';
 import { metaTime } from '../../kube/objects.ts';
+import type { PlannedImage } from '../image/image-desk.ts';
+import { buildStatus } from '../image/progress.ts';
 import type { WriteProblem } from './node-state.ts';
 import type { ModulePlan } from './plan.ts';
+import { kernelStatusOf } from './plan-kernels.ts';
 import type { ModuleSnapshot } from './snapshot.ts';
 import { count, type KernelSummary, summarise, summarisePlugin } from './summary.ts';
 import { conditionsOf, cut } from './verdicts.ts';
@@ -12,6 +15,8 @@ const MOST_KERNELS = 200;
 /** Bytes of JSON that the list may take, so that the whole object stays below 100 KB however long references and messages are. */
 const MOST_KERNEL_BYTES = 80_000;
 const LONGEST_KERNEL_MESSAGE = 200;
+/** A failure with the last words of a compiler. */
+const LONGEST_BUILD_MESSAGE = 480;
 
 /**
  * The whole status of a living Module, computed in one place from the plan and from what became of its writes. An unchanged world gives an
@@ -30,7 +35,7 @@ export function moduleStatus(
     (list, update) => setCondition(list, update, snapshot.nowMs),
     previous?.conditions ?? [],
   );
-  const listed = listKernels(kernels, previous?.kernels ?? [], snapshot.nowMs);
+  const listed = listKernels(kernels, previous, snapshot.nowMs);
   return {
     observedGeneration: snapshot.module.metadata.generation,
     conditions: [...conditions],
@@ -87,7 +92,7 @@ function generation(observedGeneration: number | undefined): { observedGeneratio
 
 function listKernels(
   kernels: readonly KernelSummary[],
-  previous: readonly KernelStatus[],
+  previous: ModuleStatus | undefined,
   nowMs: number,
 ): KernelStatus[] {
   const listed: KernelStatus[] = [];
@@ -101,11 +106,9 @@ function listKernels(
   return listed;
 }
 
-function kernelStatus(summary: KernelSummary, previous: readonly KernelStatus[], nowMs: number): KernelStatus {
+function kernelStatus(summary: KernelSummary, previous: ModuleStatus | undefined, nowMs: number): KernelStatus {
   const { kernel, nodes, loaded, state, message, imageID } = summary;
-  const before = previous.find(
-    ({ kernelVersion, architecture }) => kernelVersion === kernel.kernel && architecture === kernel.arch,
-  );
+  const before = kernelStatusOf(previous, kernel.kernel, kernel.arch);
   const image = kernel.resolution.kind === 'image' ? kernel.resolution.image : undefined;
   const digest = /sha256:[0-9a-f]{64}/.exec(imageID ?? '')?.[0];
   return {
@@ -118,5 +121,11 @@ function kernelStatus(summary: KernelSummary, previous: readonly KernelStatus[],
     state,
     since: before?.state === state && before.since !== undefined ? before.since : metaTime(nowMs),
     ...(message === undefined ? {} : { message: cut(message, LONGEST_KERNEL_MESSAGE) }),
+    ...(kernel.wanted === undefined ? {} : { build: shownBuild(kernel.wanted) }),
   };
+}
+
+function shownBuild({ build, progress }: PlannedImage): BuildStatus {
+  const { message, ...status } = buildStatus(build.key, progress);
+  return message === undefined ? status : { ...status, message: cut(message, LONGEST_BUILD_MESSAGE) };
 }

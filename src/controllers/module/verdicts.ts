@@ -84,7 +84,7 @@ function progressingOf(
     const note = skipped > 0 ? `, skipped because not Ready: ${skipped}` : '';
     return { status: 'True', reason: 'RollingOut', message: cut(`${left}${note}. ${describe(unfinished)}`.trim()) };
   }
-  const active = unfinished.filter(({ state }) => !DEGRADED_STATES.has(state) && state !== 'WaitingForImage');
+  const active = unfinished.filter(({ state }) => !DEGRADED_STATES.has(state));
   const next = first(active) ?? first(unfinished);
   if (next !== undefined) {
     return { status: 'True', reason: next.state, message: cut(describe(active.length > 0 ? active : unfinished)) };

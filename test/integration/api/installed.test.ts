@@ -119,6 +119,7 @@ describe('config/rbac', () => {
     [['patch', 'nodes']],
     [['patch', 'modules.kmm.sigs.x-k8s.io', '--subresource=status', '-n', 'default']],
     [['create', 'daemonsets.apps', '-n', 'default']],
+    [['create', 'pods', '-n', 'default']],
     [['update', 'leases.coordination.k8s.io', '-n', 'kmm-system']],
   ])('lets the operator %j', async (request) => {
     expect(await may(...request)).toBe('yes');
@@ -126,7 +127,8 @@ describe('config/rbac', () => {
 
   test.each([
     [['get', 'secrets', '-n', 'default']],
-    [['create', 'pods', '-n', 'default']],
+    [['get', 'configmaps', '-n', 'default']],
+    [['update', 'pods', '-n', 'default']],
     [['delete', 'nodes']],
     [['update', 'leases.coordination.k8s.io', '-n', 'kube-system']],
     [['patch', 'modules.kmm.sigs.x-k8s.io', '--subresource=scale', '-n', 'default']],

@@ -183,7 +183,7 @@ describe('a Module', () => {
       what: 'the other kernel',
     });
     expect(await kmm.daemonSets(ref, 'module-loader')).toHaveLength(1);
-    await kmm.untilEvent(ref, { type: 'Warning', reason: 'WaitingForImage' });
+    await kmm.untilEvent(ref, { type: 'Normal', reason: 'WaitingForImage' });
   });
 
   it('of 63 characters in a namespace of 63 is loaded like any other', async () => {

@@ -6,7 +6,8 @@
  * write leads to, and any other generation means that somebody else wrote the spec. Nothing has to be compared in defaulted form.
  */
 import { createHash } from 'node:crypto';
-import { GROUP_PREFIX } from '../../api/labels.ts';
+import { GROUP_PREFIX } from '../api/labels.ts';
+import { canonicalJson } from '../kernel/canonical-json.ts';
 
 /** On pod templates: hash of the user's inputs. On DaemonSets: the same, with what is the DaemonSet's own (its update strategy). */
 export const INPUTS_ANNOTATION = `${GROUP_PREFIX}inputs`;
@@ -17,11 +18,4 @@ export const GENERATION_ANNOTATION = `${GROUP_PREFIX}generation`;
 /** Sixteen hexadecimal digits that do not depend on the order of keys in an object. */
 export function hashOfInputs(inputs: unknown): string {
   return createHash('sha256').update(canonicalJson(inputs)).digest('hex').slice(0, 16);
-}
-
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => {
-    if (inner === null || typeof inner !== 'object' || Array.isArray(inner)) return inner;
-    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
-  });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { aModule } from '../../../test/harness/modules.ts';
-import { stored } from '../../../test/harness/plan-world.ts';
+import { aModule } from '../../test/harness/modules.ts';
+import { stored } from '../../test/harness/plan-world.ts';
 import { ownerReference, recommendedLabels, selectingLabels } from './object-labels.ts';
 
 const LABEL_VALUE = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;

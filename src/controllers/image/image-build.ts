@@ -1,0 +1,162 @@
+import { IMAGE_BUILD_ROLE } from '../../api/labels.ts';
+import type { Module } from '../../api/module.ts';
+import type { NormalizedMapping, NormalizedModule } from '../../api/normalize.ts';
+import type { BuildInputs, BuildPlacement, ImageBuild } from '../../build/engines/engine.ts';
+import type { BuildRequest, BuildSource, RegistryAccess } from '../../build/pipeline/request.ts';
+import { buildVariables } from '../../kernel/build-variables.ts';
+import { imageReferenceProblem } from '../../kernel/image-reference.ts';
+import { objectName } from '../../kernel/names.ts';
+import { expandTemplate, templateValues } from '../../kernel/template.ts';
+import { hashOfInputs } from '../identity.ts';
+import { ownerReference, recommendedLabels, selectingLabels } from '../object-labels.ts';
+
+/** A kernel whose mapping says how to build or to sign its image. */
+export interface ImageSubject {
+  readonly module: Module;
+  readonly spec: NormalizedModule;
+  readonly mapping: NormalizedMapping;
+  readonly kernel: string;
+  readonly arch: string;
+  /** The mapping's image, with its variables filled in. */
+  readonly image: string;
+  /** Whether another kernel may get the same reference. */
+  readonly shared: boolean;
+  /** The ConfigMap of the Dockerfile, where there is one: edited, it is another build. */
+  readonly dockerfileVersion?: { readonly uid: string; readonly resourceVersion: string };
+}
+
+export type ImageBuildResult =
+  | { readonly ok: true; readonly build: ImageBuild }
+  /** One sentence without a full stop, which begins with the field. */
+  | { readonly ok: false; readonly problem: string };
+
+const DEFAULT_TIMEOUT_SECONDS = 3_600;
+
+/** What is to be built for one kernel, named by everything the operator can see that decides it. */
+export function imageBuild(subject: ImageSubject): ImageBuildResult {
+  const { module, spec, mapping, kernel, arch, image, shared } = subject;
+  const { build, sign } = mapping;
+  const identity = { name: module.metadata.name ?? '', namespace: module.metadata.namespace ?? '' };
+  const values = templateValues({ kernel, arch, module: identity });
+  const source = sourceOf(mapping, values);
+  if (!source.ok) return source;
+  const filesToSign: string[] = [];
+  for (const [index, glob] of (sign?.filesToSign ?? []).entries()) {
+    const expansion = expandTemplate(glob, values, (value) => value);
+    if (!expansion.ok) return { ok: false, problem: `sign.filesToSign[${index}]: ${expansion.problem}` };
+    filesToSign.push(expansion.text);
+  }
+  const request: BuildRequest = {
+    image,
+    shared,
+    kernel,
+    arch,
+    module: identity,
+    source: source.source,
+    buildArgs: { ...buildVariables({ kernel, arch, module: identity, mapping }).buildArgs },
+    secrets: (build?.secrets ?? []).flatMap(({ name }) => name ?? []),
+    pull: access(build?.pull),
+    push: access(build?.push),
+    ...(sign === undefined ? {} : { sign: filesToSign.length === 0 ? {} : { filesToSign } }),
+    cache: build?.cache ?? true,
+    ...(spec.rebuildTrigger === undefined ? {} : { trigger: spec.rebuildTrigger }),
+  };
+  const inputs = inputsOf(spec, mapping);
+  const key = requestKey(subject, request, inputs);
+  return {
+    ok: true,
+    build: {
+      key,
+      attempt: 1,
+      name: objectName({ parts: [identity.name, 'build', kernel], hash: key.slice(0, 10) }),
+      namespace: identity.namespace,
+      labels: { ...selectingLabels(module, IMAGE_BUILD_ROLE), ...recommendedLabels(module, IMAGE_BUILD_ROLE) },
+      owner: ownerReference(module),
+      request,
+      inputs,
+      placement: placementOf(spec, mapping, arch),
+      timeoutSeconds: timeoutSeconds(build?.timeout),
+    },
+  };
+}
+
+/**
+ * The same key is the same image, so what does not decide the image is left out: where the pod runs, how long it may take, and whether
+ * another kernel has come that shares the reference.
+ */
+function requestKey({ module, dockerfileVersion }: ImageSubject, request: BuildRequest, inputs: BuildInputs): string {
+  const { shared: _shared, cache: _cache, ...decisive } = request;
+  return hashOfInputs({ module: module.metadata.uid, request: decisive, inputs, dockerfileVersion });
+}
+
+type SourceResult =
+  | { readonly ok: true; readonly source: BuildSource }
+  | { readonly ok: false; readonly problem: string };
+
+function sourceOf({ build, sign }: NormalizedMapping, values: ReturnType<typeof templateValues>): SourceResult {
+  if (build?.git !== undefined) {
+    const { url, ref, contextDir, dockerfile } = build.git;
+    return {
+      ok: true,
+      source: {
+        kind: 'git',
+        url,
+        ...(ref === undefined ? {} : { ref }),
+        ...(contextDir === undefined ? {} : { contextDir }),
+        ...(dockerfile === undefined ? {} : { dockerfile }),
+      },
+    };
+  }
+  if (build?.dockerfileConfigMap !== undefined) return { ok: true, source: { kind: 'config-map' } };
+  if (build?.dockerfile !== undefined) return { ok: true, source: { kind: 'inline', dockerfile: build.dockerfile } };
+  if (build !== undefined) return { ok: false, problem: 'build: write one of dockerfile, dockerfileConfigMap and git' };
+  const unsigned = sign?.unsignedImage;
+  if (unsigned === undefined) {
+    return { ok: false, problem: 'sign.unsignedImage: write the image to sign, or say in build how to make one' };
+  }
+  const expansion = expandTemplate(unsigned, values);
+  const problem = expansion.ok ? imageReferenceProblem(expansion.text) : expansion.problem;
+  if (!expansion.ok || problem !== undefined) return { ok: false, problem: `sign.unsignedImage: ${problem}` };
+  return { ok: true, source: { kind: 'image', reference: expansion.text } };
+}
+
+function access(given: { readonly insecure?: boolean; readonly insecureSkipTLSVerify?: boolean } = {}): RegistryAccess {
+  return { insecure: given.insecure ?? false, insecureSkipTLSVerify: given.insecureSkipTLSVerify ?? false };
+}
+
+function inputsOf({ imageRepoSecret }: NormalizedModule, { build, sign }: NormalizedMapping): BuildInputs {
+  const named = <K extends string>(key: K, ...names: readonly (string | undefined)[]): Partial<Record<K, string>> => {
+    const name = names.find((each) => each !== undefined && each !== '');
+    const field: Partial<Record<K, string>> = {};
+    if (name !== undefined) field[key] = name;
+    return field;
+  };
+  return {
+    ...named('dockerfileConfigMap', build?.dockerfileConfigMap?.name),
+    ...named('gitSecret', build?.git?.secret?.name),
+    ...named('gitCAConfigMap', build?.git?.caConfigMap?.name),
+    ...named('pullSecret', build?.pull?.secret?.name, imageRepoSecret),
+    ...named('pushSecret', build?.push?.secret?.name, imageRepoSecret),
+    buildSecrets: (build?.secrets ?? []).flatMap(({ name }) => name ?? []),
+    ...named('signKeySecret', sign?.keySecret.name),
+    ...named('signCertSecret', sign?.certSecret.name),
+  };
+}
+
+/** A build is compiled for the architecture it runs on, so it runs on a node of that one. */
+function placementOf(spec: NormalizedModule, { build }: NormalizedMapping, arch: string): BuildPlacement {
+  const { resources } = build ?? {};
+  return {
+    nodeSelector: { ...build?.selector, 'kubernetes.io/arch': arch, 'kubernetes.io/os': 'linux' },
+    tolerations: build?.tolerations ?? spec.tolerations,
+    ...(resources === undefined ? {} : { resources: { ...resources } }),
+  };
+}
+
+/** `1h30m` as seconds; admission has seen to it that it can be read. */
+function timeoutSeconds(text: string | undefined): number {
+  const match = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text ?? '');
+  if (text === undefined || text === '' || match === null) return DEFAULT_TIMEOUT_SECONDS;
+  const [, hours = '0', minutes = '0', seconds = '0'] = match;
+  return Math.max(1, Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds));
+}

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { aBuild, aBuildPod, aReport } from '../../../test/harness/builds.ts';
+import type { BuildObservation } from '../../build/engines/engine.ts';
+import { buildStatus, progressOf } from './progress.ts';
+
+const build = aBuild();
+const AT = '2026-03-01T12:00:00Z';
+const RETRY = { attempts: 3, backoffMs: 30_000 };
+const failed = (blame: 'user' | 'infrastructure'): BuildObservation => ({
+  phase: 'Failed',
+  at: AT,
+  blame,
+  step: 'build',
+  message: 'make ended with exit code 2',
+  log: 'hello.c:3: error: expected ;\nmake: *** [all] Error 2',
+});
+
+describe('how far an image is', () => {
+  it('is told by its pod while there is one', () => {
+    const pod = aBuildPod(build, { phase: 'Signing', since: AT });
+    expect(progressOf(build, [pod], undefined, RETRY)).toEqual({
+      phase: 'Signing',
+      since: AT,
+      pod: build.name,
+      attempts: 1,
+    });
+  });
+
+  it('is told by status when the pod has gone: after a restart nothing is built again', () => {
+    const pushed = progressOf(
+      build,
+      [aBuildPod(build, { phase: 'Succeeded', at: AT, report: aReport() })],
+      undefined,
+      RETRY,
+    );
+    expect(pushed).toMatchObject({ phase: 'Pushed', image: aReport().image });
+    expect(progressOf(build, [], buildStatus(build.key, pushed), RETRY)).toEqual(pushed);
+  });
+
+  it('begins anew when the request is another, whatever status says of the one before', () => {
+    const pushed = progressOf(
+      build,
+      [aBuildPod(build, { phase: 'Succeeded', at: AT, report: aReport() })],
+      undefined,
+      RETRY,
+    );
+    const next = aBuild({ kernel: '6.1.0-56-cloud-amd64' });
+    expect(
+      progressOf(next, [aBuildPod(build, { phase: 'Building', since: AT })], buildStatus(build.key, pushed), RETRY),
+    ).toMatchObject({ phase: 'Queued', attempts: 0 });
+  });
+
+  it("names the step and the last words of a user's failure, and does not try again", () => {
+    const progress = progressOf(build, [aBuildPod(build, failed('user'))], undefined, RETRY);
+    expect(progress).toMatchObject({
+      phase: 'Failed',
+      message: 'build: make ended with exit code 2 (…hello.c:3: error: expected ; | make: *** [all] Error 2)',
+    });
+    expect(progress).not.toHaveProperty('retryAtMs');
+  });
+
+  it.each([
+    [1, 30_000],
+    [2, 60_000],
+  ])('tries %i of an infrastructure failure are followed by another, later each time', (attempt, waitMs) => {
+    const progress = progressOf(build, [aBuildPod(build, failed('infrastructure'), { attempt })], undefined, RETRY);
+    expect(progress).toMatchObject({ phase: 'Failed', attempts: attempt, retryAtMs: Date.parse(AT) + waitMs });
+    expect(progressOf(build, [], buildStatus(build.key, progress), RETRY)).toMatchObject({
+      attempts: attempt,
+      retryAtMs: Date.parse(AT) + waitMs,
+    });
+  });
+
+  it('says that it gave up, and how to go on, after the last try', () => {
+    const progress = progressOf(build, [aBuildPod(build, failed('infrastructure'), { attempt: 3 })], undefined, RETRY);
+    expect(progress).not.toHaveProperty('retryAtMs');
+    expect(progress).toMatchObject({
+      message: expect.stringContaining('given up after 3 tries: change spec.imageRebuildTriggerGeneration'),
+    });
+  });
+
+  it('counts on after a failed pod was deleted for the next try', () => {
+    const first = progressOf(build, [aBuildPod(build, failed('infrastructure'))], undefined, RETRY);
+    const deleting = aBuildPod(build, failed('infrastructure'), { deleting: true });
+    expect(progressOf(build, [deleting], buildStatus(build.key, first), RETRY)).toMatchObject({
+      phase: 'Failed',
+      attempts: 1,
+    });
+  });
+});
