@@ -35,7 +35,7 @@ const PAGES: readonly TablePage[] = [
     title: 'Metrics',
     introduction: `Prometheus metrics, served at \`/metrics\` on \`--metrics-bind-address\`. Those of controllers, queues, requests and leader election have the names that controller-runtime and client-go use, so dashboards made for those fit. A histogram \`x\` is served as \`x_bucket\`, \`x_sum\` and \`x_count\`.
 
-The label \`controller\` is \`module\` or \`node\`. The states of \`kmm_module_nodes\` are:
+The label \`controller\` is \`module\`, \`node\` or \`image\`. The states of \`kmm_module_nodes\` are:
 
 - \`loaded\`: the module is in the kernel of this boot.
 - \`loading\`: the node has its load label, and the module is not in yet.
@@ -54,6 +54,13 @@ The label \`controller\` is \`module\` or \`node\`. The states of \`kmm_module_n
     introduction: 'Flags of `kmm manager`. A flag wins over its environment variable.',
     source: 'src/commands/config.ts',
     table: 'managerFlagReference',
+  },
+  {
+    page: 'docs/reference/build-errors.md',
+    title: 'Build errors of registries',
+    introduction: `What a build says when a registry fails it, and the cure: see [Registries](../usage/registries.md). The fields named are those for the image that is pushed; where a base image fails, the sentence names \`build.pull\` instead of \`build.push\`. Blame \`user\`: not tried again until the Module changes. Blame \`infrastructure\`: tried again, with backoff.`,
+    source: 'src/build/pipeline/registry-errors.ts',
+    table: 'registrySentences',
   },
 ];
 

@@ -1,5 +1,12 @@
 /** From the API's objects to what a person wants to know of each node. Pure. */
-import { KERNEL_LABEL, loadLabel, MODULE_LOADER_ROLE, ROLE_LABEL, readyLabel } from '../../src/api/labels.ts';
+import {
+  DEVICE_PLUGIN_ROLE,
+  KERNEL_LABEL,
+  loadLabel,
+  MODULE_LOADER_ROLE,
+  ROLE_LABEL,
+  readyLabel,
+} from '../../src/api/labels.ts';
 import type { Module } from '../../src/api/module.ts';
 import type { Node, Pod } from '../../src/kube/core.ts';
 import { MODULE, NAMESPACE } from './cast.ts';
@@ -46,7 +53,8 @@ const KEYS = {
 
 export function pictureOf(world: World): Picture {
   const module = world.modules.get(`${NAMESPACE}/${MODULE}`);
-  const ours = [...world.pods.values()].filter(({ metadata }) => metadata.labels?.[ROLE_LABEL] !== undefined);
+  // A pod that builds an image may be anywhere, and says nothing of the node that it is on.
+  const ours = [...world.pods.values()].filter((pod) => isLoader(pod) || isPlugin(pod));
   const nodes = [...world.nodes.values()].map((node) => {
     const here = ours.filter((pod) => nodeOf(pod) === node.metadata.name);
     return nodePicture(node, here, module);
@@ -75,6 +83,10 @@ function nodePicture(node: Node, pods: readonly Pod[], module: Module | undefine
 
 export function isLoader({ metadata }: Pod): boolean {
   return metadata.labels?.[ROLE_LABEL] === MODULE_LOADER_ROLE;
+}
+
+function isPlugin({ metadata }: Pod): boolean {
+  return metadata.labels?.[ROLE_LABEL] === DEVICE_PLUGIN_ROLE;
 }
 
 /** The node that a pod is bound to, or that its DaemonSet has meant it for. */

@@ -48,7 +48,7 @@ export async function runDemo({ screen, keep, signal }: DemoOptions): Promise<Ta
     if (!signal.aborted && !(error instanceof StoryEnded)) await narrator.broken(describe(error));
   }
   screen.show(undefined);
-  await scene?.admin.close();
+  await scene?.end();
   if (signal.aborted) {
     await controlPlane?.stop();
     signal.throwIfAborted();

@@ -38,6 +38,7 @@ export class Scene {
   readonly narrator: Narrator;
   readonly signal: AbortSignal;
   #operator: OperatorProcess | undefined;
+  readonly #endings: (() => Promise<void>)[] = [];
 
   private constructor(
     controlPlane: ControlPlane,
@@ -58,6 +59,16 @@ export class Scene {
     const admin = await AdminClient.load(controlPlane.kubeconfig);
     const watch = await ClusterWatch.open(controlPlane, signal);
     return new Scene(controlPlane, admin, watch, narrator, signal);
+  }
+
+  /** What a step has started beside the cluster ends with the story, however that ends; the last first. */
+  onEnd(ending: () => Promise<void>): void {
+    this.#endings.unshift(ending);
+  }
+
+  async end(): Promise<void> {
+    for (const ending of this.#endings.splice(0)) await ending();
+    await this.admin.close();
   }
 
   get picture(): Picture {

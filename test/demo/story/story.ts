@@ -1,3 +1,4 @@
+import { build } from './build.ts';
 import { deletion } from './deletion.ts';
 import { farewell } from './farewell.ts';
 import { install } from './install.ts';
@@ -10,7 +11,17 @@ import { rollout } from './rollout.ts';
 import type { Step } from './step.ts';
 
 /** What is told in any case. */
-export const STORY: readonly Step[] = [simulatedNodes, install, load, reboot, rollout, outage, refusal];
+export const STORY: readonly Step[] = [
+  simulatedNodes,
+  install,
+  load,
+  reboot,
+  rollout,
+  outage,
+  refusal,
+  // buildah is used as root here, as in a build pod.
+  ...(process.getuid?.() === 0 ? [build] : []),
+];
 
 /** How it ends, unless the cluster is kept. */
 export const ENDING: readonly Step[] = [deletion, farewell];
