@@ -1,6 +1,13 @@
 import { type Static, Type } from 'typebox';
 import { localReference, resourceRequirements, stringMap, tolerations } from './embedded.ts';
-import { BUILD_RULES, REFERENCE_RULES, TIMEOUT_RULES, TOLERATION_RULES } from './validation.ts';
+import {
+  BUILD_RULES,
+  GIT_URL_RULES,
+  REFERENCE_RULES,
+  REPOSITORY_PATH_RULES,
+  TIMEOUT_RULES,
+  TOLERATION_RULES,
+} from './validation.ts';
 
 const secret = (description: string) =>
   localReference({ description: description, 'x-kubernetes-validations': REFERENCE_RULES });
@@ -20,9 +27,10 @@ const transfer = (verb: string, secretUse: string) =>
 const gitSource = Type.Object(
   {
     url: Type.String({
-      description: 'The repository, as an https, http, ssh or git URL.',
+      description: 'The repository, as an https, http, ssh or git URL, without a password.',
       minLength: 1,
       maxLength: 2048,
+      'x-kubernetes-validations': GIT_URL_RULES,
     }),
     ref: Type.Optional(
       Type.String({
@@ -32,12 +40,17 @@ const gitSource = Type.Object(
       }),
     ),
     contextDir: Type.Optional(
-      Type.String({ description: 'The folder of the repository that is the build context.', maxLength: 1024 }),
+      Type.String({
+        description: 'The folder of the repository that is the build context.',
+        maxLength: 1024,
+        'x-kubernetes-validations': REPOSITORY_PATH_RULES,
+      }),
     ),
     dockerfile: Type.Optional(
       Type.String({
         description: 'Path of the Dockerfile in the context. The default is Dockerfile.',
         maxLength: 1024,
+        'x-kubernetes-validations': REPOSITORY_PATH_RULES,
       }),
     ),
     secret: Type.Optional(secret('Credentials: user name and password, a token, or an SSH key with known_hosts.')),
@@ -53,7 +66,13 @@ const gitSource = Type.Object(
 
 const buildArg = Type.Object(
   {
-    name: Type.String({ description: 'Name of the build argument.', minLength: 1, maxLength: 256 }),
+    name: Type.String({
+      description: 'Name of the build argument.',
+      minLength: 1,
+      maxLength: 256,
+      // Not by CEL: 128 names in each of 256 mappings are over its budget.
+      pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
+    }),
     value: Type.String({ description: 'Value of the build argument.', maxLength: 4096 }),
   },
   { description: 'One build argument.' },

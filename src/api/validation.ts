@@ -72,6 +72,21 @@ export const MAPPING_RULES: readonly CelRule[] = [
     message: 'containerImage is missing: write the image of the module loader for these kernels',
     fieldPath: '.containerImage',
   },
+  {
+    rule: "!(has(self.build) || has(self.sign)) || !has(self.containerImage) || !self.containerImage.contains('@')",
+    message: 'an image that is yet to be made has no digest: write containerImage with a tag',
+    fieldPath: '.containerImage',
+  },
+  {
+    rule: '!has(self.sign) || has(self.build) || has(self.sign.unsignedImage)',
+    message: 'unsignedImage is missing: write the image to sign, or say in build how to make one',
+    fieldPath: '.sign',
+  },
+  {
+    rule: '!has(self.sign) || !has(self.build) || !has(self.sign.unsignedImage)',
+    message: 'what is built is what is signed: remove unsignedImage, or build',
+    fieldPath: '.sign',
+  },
 ];
 
 export const REGEXP_RULES: readonly CelRule[] = [
@@ -112,6 +127,25 @@ export const BUILD_RULES: readonly CelRule[] = [
   {
     rule: '[has(self.dockerfile), has(self.dockerfileConfigMap), has(self.git)].filter(given, given).size() == 1',
     message: 'a build needs exactly one source: write one of dockerfile, dockerfileConfigMap and git',
+  },
+];
+
+export const GIT_URL_RULES: readonly CelRule[] = [
+  {
+    rule: "self.matches('^((https?|ssh|git)://[^/]|[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:)')",
+    message: 'write an https, http, ssh or git URL, as in https://git.example.com/driver.git',
+  },
+  {
+    rule: "!self.matches('^[a-z]+://[^/@]*:[^/@]*@')",
+    message:
+      'a URL must hold no password: everybody who may read the Module reads it; write it into the Secret of git.secret',
+  },
+];
+
+export const REPOSITORY_PATH_RULES: readonly CelRule[] = [
+  {
+    rule: "!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')",
+    message: 'write a path inside the repository, without a leading / and without ..',
   },
 ];
 

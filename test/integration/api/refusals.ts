@@ -150,6 +150,58 @@ const BUILDS: readonly Refusal[] = [
     sentence: ONE_SOURCE,
   },
   {
+    what: 'a Git URL of a protocol that is none',
+    module: build({ git: { url: 'file:///etc' } }),
+    field: 'spec.kernelMappings[0].build.git.url',
+    sentence: 'write an https, http, ssh or git URL, as in https://git.example.com/driver.git',
+  },
+  {
+    what: 'a Git URL with a password',
+    module: build({ git: { url: 'https://somebody:secret@git.test/driver.git' } }),
+    field: 'spec.kernelMappings[0].build.git.url',
+    sentence:
+      'a URL must hold no password: everybody who may read the Module reads it; write it into the Secret of git.secret',
+  },
+  {
+    what: 'a build context outside the repository',
+    module: build({ git: { url: 'https://git.test/driver.git', contextDir: 'a/../../etc' } }),
+    field: 'spec.kernelMappings[0].build.git.contextDir',
+    sentence: 'write a path inside the repository, without a leading / and without ..',
+  },
+  {
+    what: 'a Dockerfile outside the repository',
+    module: build({ git: { url: 'https://git.test/driver.git', dockerfile: '/etc/passwd' } }),
+    field: 'spec.kernelMappings[0].build.git.dockerfile',
+    sentence: 'write a path inside the repository, without a leading / and without ..',
+  },
+  {
+    what: 'a build argument whose name is an option',
+    module: build({ dockerfile: 'FROM x', buildArgs: [{ name: '--squash', value: 'b' }] }),
+    field: 'spec.kernelMappings[0].build.buildArgs[0].name',
+    sentence: "spec.kernelMappings[0].build.buildArgs[0].name in body should match '^[A-Za-z_][A-Za-z0-9_]*$'",
+  },
+  {
+    what: 'a digest of an image that is to be built',
+    module: mapping({ containerImage: `r.test/x@sha256:${'0'.repeat(64)}`, build: { dockerfile: 'FROM x' } }),
+    field: 'spec.kernelMappings[0].containerImage',
+    sentence: 'an image that is yet to be made has no digest: write containerImage with a tag',
+  },
+  {
+    what: 'a sign of nothing',
+    module: mapping({ sign: { keySecret: { name: 'k' }, certSecret: { name: 'c' } } }),
+    field: 'spec.kernelMappings[0].sign',
+    sentence: 'unsignedImage is missing: write the image to sign, or say in build how to make one',
+  },
+  {
+    what: 'a sign of what is built and of something else',
+    module: mapping({
+      build: { dockerfile: 'FROM x' },
+      sign: { keySecret: { name: 'k' }, certSecret: { name: 'c' }, unsignedImage: 'r.test/x:1' },
+    }),
+    field: 'spec.kernelMappings[0].sign',
+    sentence: 'what is built is what is signed: remove unsignedImage, or build',
+  },
+  {
     what: 'a build argument given twice',
     module: build({
       dockerfile: 'FROM x',
@@ -181,13 +233,13 @@ const BUILDS: readonly Refusal[] = [
   },
   {
     what: 'an empty key secret',
-    module: mapping({ sign: { keySecret: { name: '' }, certSecret: { name: 'c' } } }),
+    module: mapping({ sign: { keySecret: { name: '' }, certSecret: { name: 'c' }, unsignedImage: 'r.test/x:1' } }),
     field: 'spec.kernelMappings[0].sign.keySecret',
     sentence: EMPTY_NAME,
   },
   {
     what: 'a sign without a certificate',
-    module: mapping({ sign: { keySecret: { name: 'k' } } }),
+    module: mapping({ sign: { keySecret: { name: 'k' }, unsignedImage: 'r.test/x:1' } }),
     field: 'spec.kernelMappings[0].sign.certSecret',
     sentence: 'Required value',
   },
