@@ -1,3 +1,4 @@
+import { shorten } from '../kernel/shorten.ts';
 import { type Condition, metaTime } from '../kube/objects.ts';
 
 /** A condition as a decision yields it; when it last flipped is known from the one before. */
@@ -34,7 +35,7 @@ export function setCondition(
     lastTransitionTime:
       before !== undefined && before.status === next.status ? before.lastTransitionTime : metaTime(nowMs),
     reason: next.reason,
-    message: shorten(next.message),
+    message: shorten(next.message, LONGEST_CONDITION_MESSAGE),
   };
   if (before === undefined) return [...conditions, condition];
   if (sameCondition(before, condition)) return conditions;
@@ -54,8 +55,4 @@ function sameCondition(a: Condition, b: Condition): boolean {
     a.observedGeneration === b.observedGeneration &&
     a.lastTransitionTime === b.lastTransitionTime
   );
-}
-
-function shorten(message: string): string {
-  return message.length <= LONGEST_CONDITION_MESSAGE ? message : `${message.slice(0, LONGEST_CONDITION_MESSAGE - 1)}…`;
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { BUILD_ISOLATION_CHOICES, type BuildIsolationChoice } from '../controllers/image/isolation.ts';
 import { parseListenAddress } from '../runtime/listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../runtime/logger.ts';
 import type { FlagReference, OptionDefinition, OptionDefinitions, Source } from './options.ts';
@@ -37,9 +38,6 @@ export interface ManagerConfig {
   readonly buildRetryBackoffMs: number;
 }
 
-export const BUILD_ISOLATION_CHOICES = ['auto', 'user-namespace', 'capabilities'] as const;
-export type BuildIsolationChoice = (typeof BUILD_ISOLATION_CHOICES)[number];
-
 /** Where each value came from; a field that was left out has none. */
 export type ManagerConfigSources = ReadonlyMap<keyof ManagerConfig, Source>;
 
@@ -65,11 +63,7 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
     description:
       "The kubeconfig file. In a pod the pod's service account is used; elsewhere KUBECONFIG or ~/.kube/config.",
   },
-  context: {
-    flag: 'context',
-    kind: options.text,
-    description: "The kubeconfig's context, instead of its current one.",
-  },
+  context: options.kubeconfigContext,
   namespace: {
     flag: 'namespace',
     kind: options.dnsLabel,

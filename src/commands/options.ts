@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
+import { parseDuration } from '../api/duration.ts';
 import { imageReferenceProblem } from '../kernel/image-reference.ts';
 import { parseListenAddress } from '../runtime/listen-address.ts';
-import { parseDuration } from './duration.ts';
 
 /** What a text must be to be an option's value; `read` gives undefined for a text that is not. */
 export interface ValueKind<T> {
@@ -38,7 +38,7 @@ export interface FlagReference {
   readonly description: string;
 }
 
-export const text: ValueKind<string> = { placeholder: 'text', expected: 'a text', read: (value) => value };
+const text: ValueKind<string> = { placeholder: 'text', expected: 'a text', read: (value) => value };
 
 export const filePath: ValueKind<string> = {
   placeholder: 'file',
@@ -98,6 +98,13 @@ export const seccompProfile: ValueKind<string> = {
   placeholder: 'path',
   expected: "a path below the kubelet's seccomp folder, without .., or nothing for none",
   read: (value) => (value.startsWith('/') || value.split('/').includes('..') ? undefined : value),
+};
+
+/** Of every command that talks to a cluster. */
+export const kubeconfigContext: OptionDefinition<string> = {
+  flag: 'context',
+  kind: text,
+  description: "The kubeconfig's context, instead of its current one.",
 };
 
 export function integer(least: number, most: number): ValueKind<number> {

@@ -25,11 +25,7 @@ const PURGE_OPTIONS: OptionDefinitions<PurgeConfig> = {
     kind: options.filePath,
     description: 'The kubeconfig file; else KUBECONFIG or ~/.kube/config.',
   },
-  context: {
-    flag: 'context',
-    kind: options.text,
-    description: "The kubeconfig's context, instead of its current one.",
-  },
+  context: options.kubeconfigContext,
   namespace: {
     flag: 'namespace',
     kind: options.dnsLabel,

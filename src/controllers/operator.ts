@@ -1,5 +1,5 @@
 import type { Module } from '../api/module.ts';
-import type { BuildEngine, BuildRecord } from '../build/engines/engine.ts';
+import { type BuildEngine, type BuildRecord, hasEnded } from '../build/engines/engine.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Node } from '../kube/core.ts';
 import { matchesLabels } from '../kube/selectors.ts';
@@ -209,10 +209,6 @@ export class Operator {
       }
     }
   }
-}
-
-function hasEnded({ observation }: BuildRecord): boolean {
-  return observation.phase === 'Succeeded' || observation.phase === 'Failed';
 }
 
 function keyOf({ metadata }: Module): string {

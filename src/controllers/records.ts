@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { GROUP_PREFIX, MODULE_NAME_LABEL, ROLE_LABEL, type Role } from '../api/labels.ts';
 import type { Module } from '../api/module.ts';
+import { shorten } from '../kernel/shorten.ts';
 import type { ContainerStatus, DaemonSet, Event, Node, Pod } from '../kube/core.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { INPUTS_ANNOTATION } from './identity.ts';
@@ -144,7 +145,7 @@ function trimContainer(podUID: string, status: ContainerStatus): ContainerRecord
     ...(status.imageID === undefined || status.imageID === '' ? {} : { imageID: status.imageID }),
     ...(waiting === undefined
       ? {}
-      : { waiting: { reason: waiting.reason ?? '', message: cut(waiting.message ?? '', LONGEST_MESSAGE) } }),
+      : { waiting: { reason: waiting.reason ?? '', message: shorten(waiting.message ?? '', LONGEST_MESSAGE) } }),
     ...(ended === undefined
       ? {}
       : {
@@ -182,9 +183,9 @@ export function kernelKeyOf(nodeSelector: Readonly<Record<string, string>> | und
 
 function whyBlocked(pod: Pod): string | undefined {
   const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
-  if (scheduled?.status === 'False') return cut(scheduled.message ?? scheduled.reason ?? '', LONGEST_MESSAGE);
+  if (scheduled?.status === 'False') return shorten(scheduled.message ?? scheduled.reason ?? '', LONGEST_MESSAGE);
   if (pod.status?.phase === 'Failed') {
-    return cut(pod.status.message ?? pod.status.reason ?? 'the pod failed', LONGEST_MESSAGE);
+    return shorten(pod.status.message ?? pod.status.reason ?? 'the pod failed', LONGEST_MESSAGE);
   }
   return undefined;
 }
@@ -246,7 +247,7 @@ export function trimRefusal(event: Event): RefusalRecord {
       resourceVersion: event.metadata.resourceVersion,
     },
     daemonSetUID: event.involvedObject.uid ?? '',
-    message: cut(refusalSentence(event.message ?? ''), LONGEST_MESSAGE),
+    message: shorten(refusalSentence(event.message ?? ''), LONGEST_MESSAGE),
     at: event.lastTimestamp ?? event.metadata.creationTimestamp ?? '',
   };
 }
@@ -267,10 +268,6 @@ function pick(
 ): Record<string, string> | undefined {
   const kept = Object.entries(record ?? {}).filter(([key]) => keep(key));
   return kept.length === 0 ? undefined : Object.fromEntries(kept);
-}
-
-function cut(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
 function shortDigest(text: string): string {

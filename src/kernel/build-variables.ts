@@ -1,3 +1,4 @@
+import { isRecord } from './json-record.ts';
 import type { KernelMapping } from './mapping.ts';
 import type { TemplateSubject } from './template.ts';
 
@@ -41,8 +42,4 @@ function userArgs(build: unknown): [string, string][] {
   return args.flatMap((arg): [string, string][] =>
     isRecord(arg) && typeof arg.name === 'string' && typeof arg.value === 'string' ? [[arg.name, arg.value]] : [],
   );
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }

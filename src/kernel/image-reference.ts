@@ -1,3 +1,5 @@
+import { shorten } from './shorten.ts';
+
 /** Source of this grammar: github.com/distribution/reference, regexp.go and reference.go, which the container runtimes use. */
 export const LONGEST_TAG = 128;
 const LONGEST_REPOSITORY = 255;
@@ -76,5 +78,5 @@ function repositoryProblem(name: string, shown: string): string | undefined {
 
 /** Whole references would fill the condition that this stands in. */
 function quoted(text: string): string {
-  return `"${text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE - 1)}…` : text}"`;
+  return `"${shorten(text, LONGEST_QUOTE)}"`;
 }

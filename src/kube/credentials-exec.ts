@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { bearer, type Credential, type CredentialSource } from './credentials.ts';
 import { ConfigError } from './errors.ts';
+import { isRecord } from './json-record.ts';
 import type { ExecPlugin, KubeconfigCluster } from './kubeconfig.ts';
 
 export interface ExecSourceOptions {
@@ -117,8 +118,4 @@ function clusterInfo(cluster: KubeconfigCluster): Readonly<Record<string, unknow
 
 function codeOf(error: Error): string {
   return 'code' in error ? String(error.code) : error.message;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

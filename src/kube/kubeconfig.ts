@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { ConfigError } from './errors.ts';
+import { isRecord } from './json-record.ts';
 import { readSetting } from './pem.ts';
 
 /** A cluster, a user and a namespace, as one context of a kubeconfig puts them together. Paths are absolute. */
@@ -209,8 +210,4 @@ function text(fields: Fields, key: string): string | undefined {
   const value = fields[key];
   if (typeof value === 'number') return String(value);
   return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function isRecord(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

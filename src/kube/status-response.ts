@@ -1,4 +1,5 @@
 import { ApiError, type StatusCause, type StatusDetails } from './errors.ts';
+import { isRecord } from './json-record.ts';
 import { retryAfterMs } from './retry.ts';
 
 /** What an answer without a Status (a proxy's, or a path nobody serves) says in its place. */
@@ -113,8 +114,4 @@ function secondsToMs(seconds: number | undefined): number | undefined {
 
 function nonEmpty(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,11 +1,10 @@
+import { REQUEST_ANNOTATION } from '../../src/build/engines/pod.ts';
 import { parseBuildRequest } from '../../src/build/pipeline/request.ts';
 import type { Pod } from '../../src/kube/core.ts';
 import type { AdminClient } from './admin.ts';
 import { BuildPods } from './build-pods.ts';
 import { BuildPod } from './build-tools.ts';
 
-/** The annotation in which a build pod carries its request; the downward API makes a file of it. */
-const REQUEST = 'kmm.node.kubernetes.io/build-request';
 const INTERVAL_MS = 100;
 
 /**
@@ -52,7 +51,7 @@ export class BuildKubelet {
   }
 
   async #build(pod: Pod): Promise<void> {
-    const build = await BuildPod.create(parseBuildRequest(pod.metadata.annotations?.[REQUEST] ?? ''));
+    const build = await BuildPod.create(parseBuildRequest(pod.metadata.annotations?.[REQUEST_ANNOTATION] ?? ''));
     try {
       const stages = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
       for (const { name } of stages) {

@@ -64,6 +64,11 @@ export interface BuildRecord extends KubeObject {
   readonly observation: BuildObservation;
 }
 
+/** It takes no slot any more, well or badly. */
+export function hasEnded({ observation }: BuildRecord): boolean {
+  return observation.phase === 'Succeeded' || observation.phase === 'Failed';
+}
+
 /** Makes the objects of builds and reads them back. Both are pure: who creates, watches and deletes them is the image controller. */
 export interface BuildEngine<T extends KubeObject = Pod> {
   desired(build: ImageBuild): T;

@@ -6,7 +6,7 @@ import { observePod } from './pod-observation.ts';
 import { type BuildIsolation, podSecurity } from './pod-security.ts';
 
 /** On build pods: what the build is to do, as JSON. Annotations may come to 256 KB; a request comes to 140 KB at most. */
-const REQUEST_ANNOTATION = `${GROUP_PREFIX}build-request`;
+export const REQUEST_ANNOTATION = `${GROUP_PREFIX}build-request`;
 /** On build pods: hash of everything the operator sees that decides the image. */
 const REQUEST_KEY_ANNOTATION = `${GROUP_PREFIX}build-key`;
 /** On build pods: 1 for the first try. */

@@ -1,3 +1,4 @@
+import { shorten } from '../../kernel/shorten.ts';
 import type { FailureCause } from './failure.ts';
 import { type RegistryPlace, registryProblem } from './registry-errors.ts';
 
@@ -102,5 +103,5 @@ function endOf(message: string): string {
 
 function shown(step: string): string {
   const line = step.replaceAll(/\s+/g, ' ');
-  return `"${line.length > 120 ? `${line.slice(0, 119)}…` : line}"`;
+  return `"${shorten(line, 120)}"`;
 }

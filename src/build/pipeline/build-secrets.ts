@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { secretsAtTheirPlace } from './dockerfile.ts';
 import { BuildFailure } from './failure.ts';
-import { entriesOf } from './redact.ts';
+import { entriesOf } from './mounted-files.ts';
 import type { StepContext } from './step.ts';
 
 /** A Secret of the build and its keys. */

@@ -1,3 +1,4 @@
+import { isRecord } from '../../kernel/json-record.ts';
 import { BuildFailure } from './failure.ts';
 import { LABELS } from './labels.ts';
 import type { RegistryFiles } from './registries.ts';
@@ -125,8 +126,4 @@ function readLooked(json: string): Looked {
 /** The container tools have one switch for plain HTTP and for a certificate that nobody checks. */
 export function tlsVerify({ insecure, insecureSkipTLSVerify }: RegistryAccess, option = '--tls-verify'): string[] {
   return insecure || insecureSkipTLSVerify ? [`${option}=false`] : [];
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,9 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { BuildFailure } from './failure.ts';
 import { type GitCredentials, GitInputError, type GitSetup, gitSetup } from './git-config.ts';
 import { classifyGitFault, type GitFault, SILENT_SERVER } from './git-fault.ts';
+import { entriesOf, readIfThere } from './mounted-files.ts';
 import { writePrivate } from './private-file.ts';
 import type { GitSource } from './request.ts';
 import type { StepContext } from './step.ts';
@@ -107,39 +107,22 @@ export async function runGit(
 async function readCredentials(folder: string): Promise<GitCredentials | undefined> {
   const found: { -readonly [K in keyof GitCredentials]: GitCredentials[K] } = {};
   for (const [file, field] of Object.entries(SECRET_KEYS)) {
-    const text = await readIfThere(join(folder, file));
+    const text = await readText(join(folder, file));
     if (text !== undefined) found[field] = text;
   }
   return Object.keys(found).length === 0 ? undefined : found;
 }
 
 async function readAuthorities(folder: string): Promise<string | undefined> {
-  let names: readonly string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
   const texts: string[] = [];
-  // The kubelet keeps the versions of a volume in folders whose names begin with two dots.
-  for (const name of names.filter((name) => !name.startsWith('..')).sort()) {
-    const text = await readIfThere(join(folder, name));
+  for (const name of await entriesOf(folder)) {
+    const text = await readText(join(folder, name));
     if (text !== undefined) texts.push(text);
   }
   if (texts.length === 0) return undefined;
-  return [await readIfThere(SYSTEM_AUTHORITIES), ...texts].filter((text) => text !== undefined).join('\n');
+  return [await readText(SYSTEM_AUTHORITIES), ...texts].filter((text) => text !== undefined).join('\n');
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'EISDIR');
+async function readText(path: string): Promise<string | undefined> {
+  return (await readIfThere(path))?.toString('utf8');
 }

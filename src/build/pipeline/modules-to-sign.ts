@@ -8,7 +8,7 @@ const DEFAULT_GLOBS = ['/opt/**/*', '/lib/modules/**/*'];
 /** Where the modules of an image are listed from, for a sentence. */
 const EVERYWHERE = '/**/*';
 /** More than a distribution's kernel has modules. */
-const MOST_MODULES = 20_000;
+export const MOST_MODULES = 20_000;
 const MOST_NAMES = 8;
 
 /**

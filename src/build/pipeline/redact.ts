@@ -1,6 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isRecord } from '../../kernel/json-record.ts';
 import type { BuildFiles } from './files.ts';
+import { entriesOf, isMissing } from './mounted-files.ts';
 import type { Redact } from './tool.ts';
 
 /** Characters. Shorter secrets stay: taking `a` or `yes` out of a log leaves none of it. */
@@ -128,24 +130,6 @@ async function secretsOfFile(path: string, name: string): Promise<string[]> {
   return DOCKER_CONFIGS.has(name) ? dockerConfigSecrets(text) : [text];
 }
 
-/** Without `..data` and its like, by which the kubelet swaps a volume: the names beside them lead there too. */
-export async function entriesOf(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).filter((name) => !name.startsWith('..')).sort();
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

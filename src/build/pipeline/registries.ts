@@ -1,7 +1,8 @@
 import { chmod, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isRecord } from '../../kernel/json-record.ts';
 import type { BuildFiles } from './files.ts';
-import { entriesOf } from './redact.ts';
+import { entriesOf } from './mounted-files.ts';
 
 /** The site's own way to its registries stays as it is where no file says otherwise. */
 const DEFAULT_REGISTRIES_CONF = 'unqualified-search-registries = ["docker.io"]\n';
@@ -223,8 +224,4 @@ async function textOf(path: string): Promise<string | undefined> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,3 +1,4 @@
+import { isRecord } from '../../kernel/json-record.ts';
 import { type FailureCause, STEPS, type Step } from './failure.ts';
 
 /** Milliseconds. */
@@ -114,8 +115,4 @@ function isReport(value: unknown): value is Report {
     default:
       return false;
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }

@@ -7,6 +7,7 @@ import { BuildFailure } from './failure.ts';
 import { PackedModuleError, packingOf, packModule, readEnd, unpackModule, withScratch } from './module-file.ts';
 import { withoutSignatures } from './module-signature.ts';
 import { modulesToSign } from './modules-to-sign.ts';
+import { readIfThere } from './mounted-files.ts';
 import { writePrivate } from './private-file.ts';
 import { fingerprintOf, readCertificate, readSigningKey, SignMaterialError } from './sign-material.ts';
 import { findSignFile } from './sign-tool.ts';
@@ -162,14 +163,5 @@ function asUser<T>(step: 'sign' | 'verify', work: () => T): T {
   } catch (error) {
     if (!(error instanceof SignMaterialError)) throw error;
     throw new BuildFailure(step, 'user', error.message, { cause: error });
-  }
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
   }
 }

@@ -1,16 +1,13 @@
 import { BuildFailure } from './failure.ts';
 import { type KernelModule, type NoModule, readKernelModule } from './kernel-module.ts';
 import { withScratch } from './module-file.ts';
-import { allModules, modulesToSign } from './modules-to-sign.ts';
+import { allModules, MOST_MODULES, modulesToSign } from './modules-to-sign.ts';
 import type { ModuleFile } from './report.ts';
 import { readSignCertificate } from './sign.ts';
 import { signerOf } from './sign-material.ts';
 import type { StepContext } from './step.ts';
 import { ToolError } from './tool.ts';
 import { problemOfImage, problemOfSignatures } from './verify-plan.ts';
-
-/** Modules of an image that are looked into; a distribution's kernel has some thousands. */
-const MOST_MODULES = 20_000;
 
 /**
  * Looks whether the mounted image can give this kernel its module: one is there for this kernel and architecture, where the loader sees it, and all

@@ -1,3 +1,4 @@
+import { parseDuration } from '../../api/duration.ts';
 import { IMAGE_BUILD_ROLE } from '../../api/labels.ts';
 import type { Module } from '../../api/module.ts';
 import type { NormalizedMapping, NormalizedModule } from '../../api/normalize.ts';
@@ -153,10 +154,8 @@ function placementOf(spec: NormalizedModule, { build }: NormalizedMapping, arch:
   };
 }
 
-/** `1h30m` as seconds; admission has seen to it that it can be read. */
+/** Admission has seen to it that it can be read. */
 function timeoutSeconds(text: string | undefined): number {
-  const match = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text ?? '');
-  if (text === undefined || text === '' || match === null) return DEFAULT_TIMEOUT_SECONDS;
-  const [, hours = '0', minutes = '0', seconds = '0'] = match;
-  return Math.max(1, Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds));
+  const ms = parseDuration(text ?? '');
+  return ms === undefined ? DEFAULT_TIMEOUT_SECONDS : Math.max(1, Math.round(ms / 1_000));
 }

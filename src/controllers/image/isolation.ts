@@ -1,12 +1,15 @@
 import type { BuildIsolation } from '../../build/engines/pod-security.ts';
 import type { Node } from '../../kube/core.ts';
 
+export const BUILD_ISOLATION_CHOICES = ['auto', 'user-namespace', 'capabilities'] as const;
+export type BuildIsolationChoice = (typeof BUILD_ISOLATION_CHOICES)[number];
+
 /**
  * How a build pod on a node of this architecture is to be confined. `auto` asks for a user namespace only where every node of the
  * architecture can give one to a pod with Secrets: the scheduler does not look at it, and elsewhere the pod would never start.
  */
 export function buildIsolation(
-  choice: 'auto' | 'user-namespace' | 'capabilities',
+  choice: BuildIsolationChoice,
   seccompProfile: string,
   nodes: readonly Node[],
   arch: string,

@@ -1,4 +1,4 @@
-import type { BuildRecord, ImageBuild } from '../../build/engines/engine.ts';
+import { type BuildRecord, hasEnded, type ImageBuild } from '../../build/engines/engine.ts';
 import type { WantedImage } from './image-desk.ts';
 
 export interface BuildsSnapshot {
@@ -38,7 +38,8 @@ export function planBuilds(snapshot: BuildsSnapshot): BuildsPlan {
   const times: number[] = [];
   let running = 0;
   for (const [moduleKey, pods] of snapshot.pods) {
-    const active = pods.filter(isActive).length;
+    // One that is being deleted takes its slot until its containers have ended.
+    const active = pods.filter((pod) => !hasEnded(pod)).length;
     runningOf.set(moduleKey, active);
     running += active;
   }
@@ -63,11 +64,6 @@ export function planBuilds(snapshot: BuildsSnapshot): BuildsPlan {
     running: running + create.length,
     ...(times.length === 0 ? {} : { lookAgainAtMs: Math.min(...times) }),
   };
-}
-
-/** It takes a slot: also one that is being deleted, until its containers have ended. */
-function isActive({ observation }: BuildRecord): boolean {
-  return observation.phase !== 'Succeeded' && observation.phase !== 'Failed';
 }
 
 function outdated(

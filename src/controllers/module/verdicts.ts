@@ -1,5 +1,6 @@
 /** The words of the three conditions: from sums to status, reason and message. */
 import type { ConditionInput } from '../../api/conditions.ts';
+import { shorten } from '../../kernel/shorten.ts';
 import type { ModulePlan } from './plan.ts';
 import { DEGRADED_STATES, type State } from './reasons.ts';
 import { type Counts, type KernelSummary, type PluginSummary, worse } from './summary.ts';
@@ -167,5 +168,5 @@ function first(kernels: readonly KernelSummary[]): KernelSummary | undefined {
 }
 
 export function cut(text: string, longest = LONGEST_MESSAGE): string {
-  return text.length <= longest ? text : `${text.slice(0, longest - 1)}…`;
+  return shorten(text, longest);
 }
