@@ -32,7 +32,13 @@ async function loaded(
   return { ref, nodes };
 }
 
-async function expectNothingLeft(ref: ModuleRef, nodes: readonly string[]): Promise<void> {
+/**
+ * The garbage collector looks for new kinds every 30 s. Until it knows Modules it tries an owner that is gone again after pauses that
+ * double, so what it has to take can stand for twice as long as the CRD was young.
+ */
+const GARBAGE_COLLECTED_MS = 120_000;
+
+async function expectNothingLeft(ref: ModuleRef, nodes: readonly string[], timeoutMs?: number): Promise<void> {
   await eventually(
     async () => {
       expect(await kmm.daemonSets(ref)).toEqual([]);
@@ -40,7 +46,7 @@ async function expectNothingLeft(ref: ModuleRef, nodes: readonly string[]): Prom
       expect(await kmm.pods(ref, 'device-plugin')).toEqual([]);
       for (const node of nodes) expect(await kmm.marks(ref, node)).toEqual({});
     },
-    { what: `nothing of ${ref.name} to be left` },
+    { what: `nothing of ${ref.name} to be left`, ...(timeoutMs === undefined ? {} : { timeoutMs }) },
   );
 }
 
@@ -140,7 +146,7 @@ describe('a Module that is deleted', () => {
     await kmm.untilGone(ref);
   });
 
-  it('with its finalizer taken off by hand leaves no labels behind', async () => {
+  it('with its finalizer taken off by hand leaves no labels behind', { timeout: 180_000 }, async () => {
     const { ref, nodes } = await loaded('forced');
     await kmm.operator.kill();
     await kmm.deleteModule(ref);
@@ -156,7 +162,7 @@ describe('a Module that is deleted', () => {
     ]);
     await kmm.untilGone(ref);
     await kmm.startOperator();
-    await expectNothingLeft(ref, nodes);
+    await expectNothingLeft(ref, nodes, GARBAGE_COLLECTED_MS);
   });
 
   it('takes pods with it that somebody has made orphans of', async () => {
