@@ -199,6 +199,7 @@ describe('parseManagerConfig', () => {
     expect(result).toMatchObject({ ok: false, errors: [] });
     expect(!result.ok && result.help).toContain('--selector-grace-period <duration>');
     expect(!result.ok && result.help).toContain('KMM_SELECTOR_GRACE_PERIOD');
+    expect(!result.ok && result.help).not.toContain('preset');
   });
 });
 

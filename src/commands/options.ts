@@ -178,7 +178,13 @@ function commandOf(
   source: 'flags' | 'flags and environment',
 ): Command {
   const silent = { writeOut: () => undefined, writeErr: () => undefined };
-  const command = new Command(name).exitOverride().configureOutput(silent).allowUnknownOption().allowExcessArguments();
+  const command = new Command(name)
+    .exitOverride()
+    .configureOutput(silent)
+    // Descriptions say their default themselves; commander would add what a flag without a value means.
+    .configureHelp({ optionDescription: ({ description }) => description })
+    .allowUnknownOption()
+    .allowExcessArguments();
   for (const { flag, kind, default: preset, description } of definitions) {
     // A boolean flag may stand alone; its preset is what it then means.
     const isBoolean = kind.placeholder === boolean.placeholder;
