@@ -3,7 +3,7 @@
  * `--check` writes nothing and exits 1 with the names of the files that would change; `--offline` keeps the embedded schemas as they
  * are instead of asking an API server for them.
  */
-import { glob } from 'node:fs/promises';
+import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -12,6 +12,7 @@ import { startControlPlane } from '../test/harness/control-plane.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { embeddedSchemas } from './generate/embedded.ts';
 import { type GeneratedFile, writeFiles, yamlFile } from './generate/files.ts';
+import { imageLockFile } from './generate/image-lock.ts';
 import { kustomization, rbacFiles } from './generate/rbac.ts';
 import { tablePages } from './generate/tables.ts';
 
@@ -59,6 +60,8 @@ async function derived(): Promise<readonly GeneratedFile[]> {
 const { values } = parseArgs({ options: { check: { type: 'boolean' }, offline: { type: 'boolean' } } });
 const check = values.check === true;
 const changed: string[] = [];
+const imageLock = imageLockFile(await readFile(join(ROOT, 'images.lock'), 'utf8'));
+changed.push(...(await writeFiles(ROOT, [imageLock], { check })));
 if (values.offline !== true) changed.push(...(await writeFiles(ROOT, [await embedded()], { check })));
 changed.push(...(await writeFiles(ROOT, await derived(), { check })));
 for (const path of changed) console.log(check ? `${path} is out of date: run make generate` : `wrote ${path}`);

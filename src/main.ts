@@ -22,6 +22,10 @@ const COMMANDS = new Map<string, Command>(
       summary: 'Take everything of KMM off a cluster whose operator is gone.',
       run: async (argv) => (await import('./commands/purge.ts')).runPurge(argv),
     },
+    images: {
+      summary: 'Print the images that KMM can start, or a script that copies them to a registry of yours.',
+      run: async (argv) => (await import('./commands/images.ts')).runImages(argv),
+    },
     version: {
       summary: 'Print the version.',
       run: async () => {

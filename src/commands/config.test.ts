@@ -36,7 +36,7 @@ describe('parseManagerConfig', () => {
       nodeConcurrency: 16,
       statusIntervalMs: 5_000,
       maxConcurrentRequests: 32,
-      builderImage: 'kmm-builder:latest',
+      builderImage: expect.stringMatching(/^kmm-builder:\d/),
       buildIsolation: 'auto',
       builderSeccompProfile: '',
       builderRegistriesConf: '',

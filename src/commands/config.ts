@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { BUILD_ISOLATION_CHOICES, type BuildIsolationChoice } from '../controllers/image/isolation.ts';
 import { parseListenAddress } from '../runtime/listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../runtime/logger.ts';
+import { lockedImage, referenceOf } from './image-lock.ts';
 import type { FlagReference, OptionDefinition, OptionDefinitions, Source } from './options.ts';
 import * as options from './options.ts';
 
@@ -159,7 +160,7 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
   builderImage: {
     flag: 'builder-image',
     kind: options.imageReference,
-    default: 'kmm-builder:latest',
+    default: referenceOf(lockedImage('builder')),
     description: 'The image whose pods build images.',
   },
   buildIsolation: {
