@@ -4,6 +4,7 @@ import { withLock } from './control-plane/lock.ts';
 import { Progress } from './control-plane/progress.ts';
 import { type Resolved, resolveControlPlane, surroundings } from './control-plane/resolve.ts';
 import { ensureDebianPackages } from './debian-packages.ts';
+import { ensureHelm } from './helm/helm.ts';
 
 async function ensureControlPlane(progress: Progress, signal: AbortSignal): Promise<Resolved> {
   const world = await surroundings();
@@ -30,6 +31,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const progress = new Progress();
 try {
   await ensureDebianPackages(progress, interrupted.signal);
+  await ensureHelm(progress, interrupted.signal);
   const { source } = await ensureControlPlane(progress, interrupted.signal);
   progress.done();
   if (!process.argv.includes('--quiet')) progress.say(`Control plane from ${source}.`);

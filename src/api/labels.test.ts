@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GROUP_PREFIX, loadedAnnotation, loadLabel, type ModuleName, readyLabel } from './labels.ts';
+import { GROUP_PREFIX, loadedAnnotation, loadLabel, type ModuleName, namespaceOfKey, readyLabel } from './labels.ts';
 
 /** Source: k8s.io/apimachinery/pkg/util/validation, IsQualifiedName. */
 const VALID_NAME_PART = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
@@ -41,6 +41,16 @@ describe('the keys under which a Module stands on a Node', () => {
         }
       }),
     );
+  });
+
+  it('tell the namespace of their Module, or something that is no namespace', () => {
+    fc.assert(
+      fc.property(moduleName, (module) => {
+        const namespace = namespaceOfKey(loadLabel(module));
+        expect(namespace === module.namespace || namespace.includes('_')).toBe(true);
+      }),
+    );
+    expect(namespaceOfKey(readyLabel({ namespace: 'drivers', name: 'my.driver' }))).toBe('drivers');
   });
 
   it('are never shared by two Modules', () => {

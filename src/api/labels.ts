@@ -48,6 +48,15 @@ export function loadedAnnotation(module: ModuleName): string {
   return nodeKey(module, 'loaded');
 }
 
+/**
+ * The namespace of the Module that a key of these three is of; of a key whose namespace was shortened, something that is no namespace's
+ * name (it has an underscore).
+ */
+export function namespaceOfKey(key: string): string {
+  const [namespace = ''] = key.slice(GROUP_PREFIX.length).split('.', 1);
+  return namespace;
+}
+
 /** The part of a label's key after the slash. Source: k8s.io/apimachinery/pkg/util/validation, IsQualifiedName. */
 const LONGEST_NAME_PART = 63;
 

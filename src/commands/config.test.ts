@@ -22,6 +22,7 @@ describe('parseManagerConfig', () => {
   it('gives every default when nothing is said', () => {
     const expected: ManagerConfig = {
       namespace: 'kmm-system',
+      watchNamespaces: [],
       leaderElect: true,
       leaderElectionId: 'kmm.sigs.x-k8s.io',
       leaseDurationMs: 15_000,
@@ -72,6 +73,21 @@ describe('parseManagerConfig', () => {
     [['--leader-elect', 'false'], false],
   ])('reads %j as %s', (argv, expected) => {
     expect(configOf(argv).config.leaderElect).toBe(expected);
+  });
+
+  it.each([
+    ['', []],
+    ['drivers', ['drivers']],
+    ['drivers, more,drivers', ['drivers', 'more']],
+  ])('reads the namespaces %j as %j', (text, expected) => {
+    expect(configOf([`--watch-namespaces=${text}`]).config.watchNamespaces).toEqual(expected);
+  });
+
+  it('refuses what is no list of namespaces', () => {
+    const expected = 'a list of namespaces; write their names with commas between them, or nothing for all';
+    for (const text of ['Drivers', 'a,,b', '*', 'a b']) {
+      expect(errorsOf([`--watch-namespaces=${text}`])).toEqual([`--watch-namespaces: "${text}" is not ${expected}.`]);
+    }
   });
 
   it('takes an empty priority class as none', () => {

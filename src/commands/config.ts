@@ -12,6 +12,8 @@ export interface ManagerConfig {
   readonly context?: string;
   /** The operator's own namespace: its Lease is there. */
   readonly namespace: string;
+  /** The namespaces whose Modules are worked on; empty: all. */
+  readonly watchNamespaces: readonly string[];
   readonly leaderElect: boolean;
   readonly leaderElectionId: string;
   readonly leaseDurationMs: number;
@@ -70,6 +72,14 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
     kind: options.dnsLabel,
     default: 'kmm-system',
     description: "The operator's own namespace. In a pod its default is the pod's namespace.",
+  },
+  watchNamespaces: {
+    flag: 'watch-namespaces',
+    kind: options.namespaceList,
+    default: '',
+    description:
+      'The namespaces whose Modules are worked on, with commas between them; empty for all. Roles in these are then enough, and ' +
+      'Modules elsewhere, and their labels on nodes, are left alone.',
   },
   leaderElect: {
     flag: 'leader-elect',
@@ -275,6 +285,7 @@ export function parseManagerConfig(
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
     namespace: required('namespace'),
+    watchNamespaces: required('watchNamespaces'),
     leaderElect: required('leaderElect'),
     leaderElectionId: required('leaderElectionId'),
     leaseDurationMs: required('leaseDurationMs'),

@@ -71,7 +71,7 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
       buildIsolation(config.buildIsolation, config.builderSeccompProfile, caches.nodes.store.list(), arch),
     ...(config.builderRegistriesConf === '' ? {} : { registriesConfigMap: config.builderRegistriesConf }),
   });
-  const caches: Caches = createCaches(client, engine, watchObserver(log));
+  const caches: Caches = createCaches(client, engine, watchObserver(log), config.watchNamespaces);
   const recorder = new EventRecorder({ client: sideClient, component: 'kmm', instance: identity, log });
   const operator = new Operator({
     client,
@@ -83,6 +83,7 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
     moduleConcurrency: config.moduleConcurrency,
     nodeConcurrency: config.nodeConcurrency,
     statusIntervalMs: config.statusIntervalMs,
+    watchNamespaces: config.watchNamespaces,
     selectorGracePeriodMs: config.selectorGracePeriodMs,
     priorityClassName: config.priorityClassName,
     builds: {

@@ -87,6 +87,16 @@ export const optionalDnsSubdomain: ValueKind<string> = {
   read: (value) => (value === '' ? '' : dnsSubdomain.read(value)),
 };
 
+/** Names of namespaces with commas between them; each once, empty for none. */
+export const namespaceList: ValueKind<readonly string[]> = {
+  placeholder: 'names',
+  expected: 'a list of namespaces; write their names with commas between them, or nothing for all',
+  read: (value) => {
+    const names = value === '' ? [] : value.split(',').map((name) => name.trim());
+    return names.every((name) => dnsLabel.read(name) !== undefined) ? [...new Set(names)] : undefined;
+  },
+};
+
 export const imageReference: ValueKind<string> = {
   placeholder: 'image',
   expected: 'an image reference; write [registry/]repository:tag or @digest',

@@ -11,6 +11,7 @@ import { labelSafe } from '../kernel/names.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { DAEMONSETS, type DaemonSet, EVENTS, type Event, NODES, type Node, PODS, type Pod } from '../kube/core.ts';
 import { Informer, type InformerObserver } from '../kube/informer.ts';
+import { followNamespaces, type ObjectCache } from '../kube/namespaced-informers.ts';
 import {
   type DaemonSetRecord,
   type PodRecord,
@@ -24,12 +25,12 @@ import {
 
 /** Everything the controllers know of the world. */
 export interface Caches {
-  readonly modules: Informer<Module>;
-  readonly nodes: Informer<Node>;
-  readonly daemonSets: Informer<DaemonSet, DaemonSetRecord>;
-  readonly pods: Informer<Pod, PodRecord>;
-  readonly buildPods: Informer<Pod, BuildRecord>;
-  readonly refusals: Informer<Event, RefusalRecord>;
+  readonly modules: ObjectCache<Module>;
+  readonly nodes: ObjectCache<Node>;
+  readonly daemonSets: ObjectCache<DaemonSet, DaemonSetRecord>;
+  readonly pods: ObjectCache<Pod, PodRecord>;
+  readonly buildPods: ObjectCache<Pod, BuildRecord>;
+  readonly refusals: ObjectCache<Event, RefusalRecord>;
 }
 
 /** Index of DaemonSets and pods by the Module they are of: `namespace/<label-safe name>`. */
@@ -37,28 +38,43 @@ export const BY_MODULE = 'module';
 /** Index of refusals by uid of the DaemonSet. */
 export const BY_DAEMONSET = 'daemonset';
 
-export function createCaches(client: KubeClient, engine: BuildEngine, observer?: InformerObserver): Caches {
+/** @param namespaces those whose Modules are ours; empty for all. Nodes belong to none. */
+export function createCaches(
+  client: KubeClient,
+  engine: BuildEngine,
+  observer?: InformerObserver,
+  namespaces: readonly string[] = [],
+): Caches {
   // Only objects that carry our labels: in a cluster with 150,000 pods that is what keeps the operator small.
   const labelSelector = `${MODULE_NAME_LABEL},${ROLE_LABEL} in (${MODULE_LOADER_ROLE},${DEVICE_PLUGIN_ROLE})`;
   const shared = { client, ...(observer === undefined ? {} : { observer }) };
   const caches: Caches = {
-    modules: new Informer({ ...shared, resource: MODULES, transform: trimModule }),
+    modules: followNamespaces({ ...shared, resource: MODULES, transform: trimModule }, namespaces),
     nodes: new Informer({ ...shared, resource: NODES, transform: trimNode }),
-    daemonSets: new Informer({ ...shared, resource: DAEMONSETS, labelSelector, transform: trimDaemonSet }),
-    pods: new Informer({ ...shared, resource: PODS, labelSelector, transform: trimPod }),
-    buildPods: new Informer({
-      ...shared,
-      resource: PODS,
-      labelSelector: `${MODULE_NAME_LABEL},${ROLE_LABEL}=${IMAGE_BUILD_ROLE}`,
-      transform: (pod: Pod) => engine.observe(pod),
-    }),
-    refusals: new Informer({
-      ...shared,
-      resource: EVENTS,
-      // The DaemonSet controller tells nobody but an Event why its pods are refused.
-      fieldSelector: 'involvedObject.kind=DaemonSet,reason=FailedCreate',
-      transform: trimRefusal,
-    }),
+    daemonSets: followNamespaces(
+      { ...shared, resource: DAEMONSETS, labelSelector, transform: trimDaemonSet },
+      namespaces,
+    ),
+    pods: followNamespaces({ ...shared, resource: PODS, labelSelector, transform: trimPod }, namespaces),
+    buildPods: followNamespaces(
+      {
+        ...shared,
+        resource: PODS,
+        labelSelector: `${MODULE_NAME_LABEL},${ROLE_LABEL}=${IMAGE_BUILD_ROLE}`,
+        transform: (pod: Pod) => engine.observe(pod),
+      },
+      namespaces,
+    ),
+    refusals: followNamespaces(
+      {
+        ...shared,
+        resource: EVENTS,
+        // The DaemonSet controller tells nobody but an Event why its pods are refused.
+        fieldSelector: 'involvedObject.kind=DaemonSet,reason=FailedCreate',
+        transform: trimRefusal,
+      },
+      namespaces,
+    ),
   };
   caches.modules.store.addIndex(BY_MODULE, ({ metadata }) => [
     moduleIndexKey(metadata.namespace ?? '', labelSafe(metadata.name ?? '')),
@@ -76,6 +92,6 @@ export function moduleIndexKey(namespace: string, moduleLabel: string): string {
   return `${namespace}/${moduleLabel}`;
 }
 
-export function allCaches(caches: Caches): readonly Pick<Informer<Module>, 'run' | 'waitForSync' | 'synced'>[] {
+export function allCaches(caches: Caches): readonly Pick<ObjectCache<Module>, 'run' | 'waitForSync' | 'synced'>[] {
   return [caches.modules, caches.nodes, caches.daemonSets, caches.pods, caches.buildPods, caches.refusals];
 }

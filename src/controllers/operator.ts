@@ -31,6 +31,8 @@ export interface OperatorOptions extends ModuleOptions {
   readonly moduleConcurrency: number;
   readonly nodeConcurrency: number;
   readonly statusIntervalMs: number;
+  /** The namespaces that the caches hold; empty for all. */
+  readonly watchNamespaces: readonly string[];
   readonly builds: BuildOptions;
 }
 
@@ -79,7 +81,7 @@ export class Operator {
       options,
       statusIntervalMs: options.statusIntervalMs,
     });
-    const nodeReconciler = new NodeReconciler(client, caches, desk);
+    const nodeReconciler = new NodeReconciler(client, caches, desk, options.watchNamespaces);
     this.#modules = new Controller({
       name: 'module',
       reconcile: (key, context) => this.#moduleReconciler.reconcile(key, context),

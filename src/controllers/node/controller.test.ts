@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 /** The bodies of the patches that a reconcile of the node sends. */
-async function patchesOf(node: Node): Promise<unknown[]> {
+async function patchesOf(node: Node, watchNamespaces: readonly string[] = []): Promise<unknown[]> {
   const patches: unknown[] = [];
   const stub = await stubServer((_request, response, body) => {
     patches.push(JSON.parse(body));
@@ -26,9 +26,9 @@ async function patchesOf(node: Node): Promise<unknown[]> {
   });
   stubs.push(stub);
   const client = stub.client();
-  const caches = createCaches(client, ENGINE);
+  const caches = createCaches(client, ENGINE, undefined, watchNamespaces);
   caches.nodes.absorb(node);
-  const reconciler = new NodeReconciler(client, caches, new LabelDesk(() => undefined));
+  const reconciler = new NodeReconciler(client, caches, new LabelDesk(() => undefined), watchNamespaces);
   const context = { signal: new AbortController().signal, log: captureLog().log, reconcileID: 'test' };
   await reconciler.reconcile(node.metadata.name ?? '', context);
   return patches;
@@ -39,6 +39,18 @@ describe('a patch of a node', () => {
     const node = aNode('n1').running(KERNEL).build();
     expect(await patchesOf(node)).toMatchObject([{ metadata: { uid: node.metadata.uid } }]);
     expect(node.metadata.uid).toBeDefined();
+  });
+
+  it('takes the labels of Modules that are gone, but never those of a namespace that is not watched (I1)', async () => {
+    const [mine, foreign] = ['kmm.node.kubernetes.io/mine.m.load', 'kmm.node.kubernetes.io/foreign.m.load'];
+    const node = aNode('n1').running(KERNEL).withLabel(mine).withLabel(foreign).withLabel(KERNEL_LABEL, KERNEL).build();
+    const taken = async (...namespaces: readonly string[]) => {
+      const [patch] = await patchesOf(node, namespaces);
+      return patch;
+    };
+    expect(await taken('mine')).toMatchObject({ metadata: { labels: { [mine]: null } } });
+    expect(JSON.stringify(await taken('mine'))).not.toContain(foreign);
+    expect(await taken()).toMatchObject({ metadata: { labels: { [mine]: null, [foreign]: null } } });
   });
 
   it('is not written when nothing is due (I2)', async () => {

@@ -1,4 +1,4 @@
-import { loadedAnnotation, loadLabel, readyLabel } from '../../api/labels.ts';
+import { loadedAnnotation, loadLabel, namespaceOfKey, readyLabel } from '../../api/labels.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { NODES } from '../../kube/core.ts';
 import { isConflict, isNotFound } from '../../kube/errors.ts';
@@ -12,12 +12,15 @@ export class NodeReconciler {
   readonly #client: KubeClient;
   readonly #caches: Caches;
   readonly #desk: LabelDesk;
+  readonly #watchNamespaces: ReadonlySet<string>;
   #claimed: ReadonlySet<string> | undefined;
 
-  constructor(client: KubeClient, caches: Caches, desk: LabelDesk) {
+  /** @param watchNamespaces those whose Modules the caches hold; empty for all */
+  constructor(client: KubeClient, caches: Caches, desk: LabelDesk, watchNamespaces: readonly string[] = []) {
     this.#client = client;
     this.#caches = caches;
     this.#desk = desk;
+    this.#watchNamespaces = new Set(watchNamespaces);
     for (const informer of [caches.modules, caches.daemonSets]) {
       informer.onChange(({ type }) => {
         if (type !== 'updated') this.#claimed = undefined;
@@ -29,7 +32,7 @@ export class NodeReconciler {
     const node = this.#caches.nodes.store.get(name);
     if (node === undefined || node.metadata.deletionTimestamp !== undefined) return;
     const claimed = this.#claimedKeys();
-    const patch = planNodePatch(node, this.#desk.dueOn(node), (key) => !claimed.has(key));
+    const patch = planNodePatch(node, this.#desk.dueOn(node), (key) => this.#isOurs(key) && !claimed.has(key));
     if (patch === undefined) return;
     // The uid makes it a patch of this very Node: one that was deleted and registered again starts from nothing.
     const body = { metadata: { uid: node.metadata.uid, ...patch } };
@@ -39,6 +42,11 @@ export class NodeReconciler {
     } catch (error) {
       if (!isNotFound(error) && !isConflict(error)) throw error;
     }
+  }
+
+  /** Of a Module in another namespace nothing can be seen: to take its label for an orphan's would unload it. */
+  #isOurs(key: string): boolean {
+    return this.#watchNamespaces.size === 0 || this.#watchNamespaces.has(namespaceOfKey(key));
   }
 
   /**
