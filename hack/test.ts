@@ -5,6 +5,8 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 
+import { REQUESTS_FILE } from '../test/harness/operator-requests.ts';
+import { checkPrivileges } from './privileges.ts';
 import { countVitest, formatTally, NOTHING, sum, type Tally, type VitestReport } from './tally.ts';
 
 const REPORT = 'out/vitest.json';
@@ -34,7 +36,11 @@ const selection = process.argv.slice(2).filter((argument) => argument !== '--lin
 
 const tallies: Tally[] = [];
 for (const check of STATIC_CHECKS) tallies.push(await runStatic(check));
-if (!onlyStatic) tallies.push(await runVitest());
+if (!onlyStatic) {
+  await rm(REQUESTS_FILE, { force: true });
+  tallies.push(await runVitest());
+  tallies.push(await checkPrivileges({ root: '.', wholeSuite: selection.length === 0 }));
+}
 const total = sum(tallies);
 console.log(formatTally(total));
 process.exitCode = total.failed === 0 ? 0 : 1;

@@ -15,6 +15,8 @@ export interface AuditEvent {
   readonly name: string;
   /** HTTP status of the answer. */
   readonly code: number;
+  /** What the server said when it refused; empty otherwise. */
+  readonly message: string;
   /** RFC 3339 with microseconds: when the request arrived. */
   readonly at: string;
   readonly uri: string;
@@ -33,7 +35,7 @@ interface RawEvent {
     readonly namespace?: string;
     readonly name?: string;
   };
-  readonly responseStatus?: { readonly code?: number };
+  readonly responseStatus?: { readonly code?: number; readonly message?: string };
   readonly requestReceivedTimestamp: string;
 }
 
@@ -77,6 +79,7 @@ function parseAuditLine(line: string): AuditEvent | undefined {
     namespace: objectRef?.namespace ?? '',
     name: objectRef?.name ?? '',
     code: raw.responseStatus?.code ?? 0,
+    message: raw.responseStatus?.message ?? '',
     at: raw.requestReceivedTimestamp,
     uri: raw.requestURI,
   };

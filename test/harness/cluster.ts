@@ -10,6 +10,7 @@ import { defineResource } from '../../src/kube/resources.ts';
 import { AdminClient } from './admin.ts';
 import { attachControlPlane, type ControlPlane, startControlPlane } from './control-plane.ts';
 import { Nodes } from './nodes.ts';
+import { startCollecting } from './operator-requests.ts';
 import { Pods } from './pods.ts';
 
 declare module 'vitest' {
@@ -28,9 +29,13 @@ export const NAMESPACES = defineResource({
 
 /** vitest's globalSetup. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const endCollecting = await startCollecting();
   const controlPlane = await startControlPlane({ name: 'integration' });
   project.provide('controlPlaneDirectory', controlPlane.directory);
-  return () => controlPlane.stop();
+  return async () => {
+    await controlPlane.stop();
+    await endCollecting();
+  };
 }
 
 export interface Cluster {

@@ -8,6 +8,8 @@ import { BINARIES } from '../../hack/control-plane/binaries.ts';
 import { findControlPlane } from '../../hack/control-plane/resolve.ts';
 import { AUDIT_POLICY, type AuditEvent, readAuditLog } from './audit.ts';
 import { eventually } from './eventually.ts';
+import { OPERATOR_NAMESPACE, OPERATOR_USER } from './operator-identity.ts';
+import { collectRequests } from './operator-requests.ts';
 import { freePorts } from './ports.ts';
 import { commandLine, guardDirectory, killUnder, signalProcess } from './processes.ts';
 import { type RunOptions, type RunResult, run, runOrThrow } from './run.ts';
@@ -151,6 +153,7 @@ export class ControlPlane {
   /** Ends every process of the cluster and removes its folder. */
   async stop(): Promise<void> {
     await killUnder(this.directory);
+    await collectRequests(this.auditLogFile, OPERATOR_USER, OPERATOR_NAMESPACE);
     await rm(this.directory, { recursive: true, force: true });
   }
 
@@ -357,6 +360,8 @@ function componentArguments(options: ControlPlaneOptions): Arguments {
     ],
     'kwok-controller': ['manage-all-nodes=false', `manage-nodes-with-label-selector=!${KUBELET_STOPPED_LABEL}`],
     'kube-apiserver': [
+      // On OpenShift it is always on; here it shows that the operator has the right to its owner references.
+      'enable-admission-plugins=OwnerReferencesPermissionEnforcement',
       // The log is read as one file: no rotation before 4 GB.
       ...(options.audit === false ? [] : ['audit-log-maxsize=4096']),
       ...(options.apiServerArgs ?? []),

@@ -8,14 +8,12 @@ import { fileURLToPath } from 'node:url';
 import type { ControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
 import { installCrd } from './modules.ts';
+import { OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT } from './operator-identity.ts';
 import { freePorts } from './ports.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-export const OPERATOR_NAMESPACE = 'kmm-system';
-const SERVICE_ACCOUNT = 'kmm';
-/** The operator's name in the audit log. */
-export const OPERATOR_USER = `system:serviceaccount:${OPERATOR_NAMESPACE}:${SERVICE_ACCOUNT}`;
+export { OPERATOR_NAMESPACE, OPERATOR_USER } from './operator-identity.ts';
 
 export interface OperatorOptions {
   /** More flags of `kmm manager`, as in `--selector-grace-period=2s`. */
@@ -48,7 +46,7 @@ export async function startOperator(
 ): Promise<OperatorProcess> {
   const [metrics = 0, probes = 0] = await freePorts(2);
   const kubeconfig =
-    options.kubeconfig ?? (await controlPlane.serviceAccountKubeconfig(OPERATOR_NAMESPACE, SERVICE_ACCOUNT));
+    options.kubeconfig ?? (await controlPlane.serviceAccountKubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT));
   // Run from the cluster's folder, so that whoever ends what runs there ends the operator too.
   const node = join(controlPlane.directory, 'bin', 'node');
   if (!existsSync(node)) await symlink(process.execPath, node);

@@ -1,0 +1,102 @@
+import { describe, expect, it, test } from 'vitest';
+import type { AuditEvent } from '../test/harness/audit.ts';
+import { merge, summarize } from '../test/harness/operator-requests.ts';
+import { type GrantingRole, grantsOf, unusedGrants } from './privileges.ts';
+
+const OPERATOR = 'system:serviceaccount:kmm-system:kmm';
+
+function anEvent(fields: Partial<AuditEvent>): AuditEvent {
+  return {
+    user: OPERATOR,
+    userAgent: 'kmm/0.1.0',
+    verb: 'list',
+    group: '',
+    resource: 'nodes',
+    subresource: '',
+    namespace: '',
+    name: '',
+    code: 200,
+    message: '',
+    at: '2026-01-01T00:00:00.000000Z',
+    uri: '/api/v1/nodes',
+    ...fields,
+  };
+}
+
+const summaryOf = (...events: Partial<AuditEvent>[]) => summarize(events.map(anEvent), OPERATOR, 'kmm-system');
+
+describe('the requests of a run', () => {
+  it('are named once each, with the place they reached', () => {
+    const lease = { verb: 'get', group: 'coordination.k8s.io', resource: 'leases', namespace: 'kmm-system', code: 404 };
+    const status = { verb: 'patch', group: 'kmm.sigs.x-k8s.io', resource: 'modules', subresource: 'status' };
+    expect(summaryOf({}, {}, lease, { ...status, namespace: 'drivers' })).toEqual({
+      used: [
+        'get coordination.k8s.io/leases @own',
+        'list /nodes @cluster',
+        'patch kmm.sigs.x-k8s.io/modules/status @cluster',
+      ],
+      refused: [],
+    });
+  });
+
+  it('are those of the operator itself: not what a test does with its token, nor what others do', () => {
+    expect(summaryOf({ userAgent: 'kubectl/v1.36.3', code: 403 }, { user: 'admin' }).used).toEqual([]);
+  });
+
+  it('count as refused when a right is missing or a policy says no', () => {
+    const message = 'nodes is forbidden: User "x" cannot list resource "nodes" in API group ""';
+    expect(summaryOf({ code: 403, message })).toEqual({
+      used: [],
+      refused: [{ request: 'list /nodes @cluster', message }],
+    });
+  });
+
+  test.each([
+    'pods "a" is forbidden: unable to create new content in namespace a because it is being terminated',
+    'pods "a" is forbidden: violates PodSecurity "baseline:latest": privileged',
+    'pods "a" is forbidden: exceeded quota: q',
+  ])('do not count as refused where the world refuses everybody: %s', (message) => {
+    expect(summaryOf({ verb: 'create', resource: 'pods', code: 403, message }).refused).toEqual([]);
+  });
+
+  it('come together from all control planes', () => {
+    const part = { used: ['a', 'b'], refused: [{ request: 'r', message: 'm' }] };
+    expect(merge([part, { ...part, used: ['b', 'c'] }])).toEqual({ ...part, used: ['a', 'b', 'c'] });
+  });
+});
+
+const ROLES: readonly GrantingRole[] = [
+  { kind: 'ClusterRole', rules: [{ apiGroups: [''], resources: ['nodes', 'pods'], verbs: ['list', 'watch'] }] },
+  { kind: 'Role', rules: [{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get'] }] },
+];
+
+describe('a right', () => {
+  const used = [
+    'get coordination.k8s.io/leases @own',
+    'list /nodes @cluster',
+    'list /pods @cluster',
+    'watch /nodes @cluster',
+    'watch /pods @cluster',
+  ];
+
+  it('is taken for needed when a request used it', () => {
+    expect(unusedGrants(grantsOf(ROLES), used)).toEqual([]);
+  });
+
+  it('that nothing used is reported', () => {
+    expect(unusedGrants(grantsOf(ROLES), used.slice(0, -1))).toEqual(['watch /pods @cluster']);
+  });
+
+  it('of the whole cluster is reported when it was used in the namespace of the operator only', () => {
+    const wide = [{ ...ROLES[1], kind: 'ClusterRole' }];
+    expect(unusedGrants(grantsOf(wide), used)).toEqual(['get coordination.k8s.io/leases @cluster']);
+  });
+
+  it('that an admission plugin asks for needs no request', () => {
+    const finalizers = {
+      kind: 'ClusterRole',
+      rules: [{ apiGroups: ['kmm.sigs.x-k8s.io'], resources: ['modules/finalizers'], verbs: ['update'] }],
+    };
+    expect(unusedGrants(grantsOf([finalizers]), [])).toEqual([]);
+  });
+});

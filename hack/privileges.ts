@@ -1,0 +1,96 @@
+/**
+ * The rights that config/ grants the operator against what it asked for in the tests: nothing it asks for may be refused, and nothing may be
+ * granted that no test needs.
+ */
+import { glob, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { type OperatorRequests, REQUESTS_FILE } from '../test/harness/operator-requests.ts';
+import type { Tally } from './tally.ts';
+
+/** A Role or ClusterRole, as far as it matters here. */
+export interface GrantingRole {
+  readonly kind: string;
+  readonly rules?: readonly {
+    readonly apiGroups?: readonly string[];
+    readonly resources?: readonly string[];
+    readonly nonResourceURLs?: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
+}
+
+/** Rights that no request uses, and what else shows that they are needed. */
+const NEVER_REQUESTED: ReadonlyMap<string, string> = new Map([
+  [
+    'update kmm.sigs.x-k8s.io/modules/finalizers @cluster',
+    'asked by the admission plugin OwnerReferencesPermissionEnforcement, which every control plane of the tests has on: without the right it refuses DaemonSets with 403',
+  ],
+]);
+
+/** Every single right of the roles, in the words of OperatorRequests. */
+export function grantsOf(roles: readonly GrantingRole[]): readonly string[] {
+  const grants = roles.flatMap(({ kind, rules = [] }) =>
+    rules.flatMap(({ apiGroups = [], resources = [], verbs }) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((resource) =>
+          verbs.map((verb) => `${verb} ${group}/${resource} @${kind === 'Role' ? 'own' : 'cluster'}`),
+        ),
+      ),
+    ),
+  );
+  return [...new Set(grants)].sort();
+}
+
+/** Grants that nothing used; a right that was used in the operator's own namespace alone is not needed in the whole cluster. */
+export function unusedGrants(grants: readonly string[], used: readonly string[]): readonly string[] {
+  const done = new Set(used);
+  return grants.filter((grant) => !done.has(grant) && !NEVER_REQUESTED.has(grant));
+}
+
+async function installedRoles(root: string): Promise<readonly GrantingRole[]> {
+  const roles: GrantingRole[] = [];
+  for await (const file of glob(['config/rbac/*.yaml', 'config/components/*/*.yaml'], { cwd: root })) {
+    for (const document of parseAllDocuments(await readFile(join(root, file), 'utf8'))) {
+      const object: GrantingRole | null = document.toJS();
+      if (object?.kind === 'Role' || object?.kind === 'ClusterRole') roles.push(object);
+    }
+  }
+  return roles;
+}
+
+/** Prints both checks as `make test` prints its own. A part of the suite says nothing about rights that it did not use. */
+export async function checkPrivileges({
+  root,
+  wholeSuite,
+}: {
+  readonly root: string;
+  readonly wholeSuite: boolean;
+}): Promise<Tally> {
+  let requests: OperatorRequests;
+  try {
+    requests = JSON.parse(await readFile(join(root, REQUESTS_FILE), 'utf8'));
+  } catch {
+    if (!wholeSuite) return { passed: 0, failed: 0 };
+    return report('the operator is refused nothing', [`no test left ${REQUESTS_FILE}`]);
+  }
+  const refused = report(
+    'the operator is refused nothing',
+    requests.refused.map(({ request, message }) => `${request}: ${message}`),
+  );
+  if (!wholeSuite) {
+    console.log('skipped every granted right is used: only a part of the suite ran');
+    return refused;
+  }
+  const unused = unusedGrants(grantsOf(await installedRoles(root)), requests.used);
+  const used = report(
+    'every granted right is used',
+    unused.map((grant) => `no test made the operator use: ${grant}`),
+  );
+  return { passed: refused.passed + used.passed, failed: refused.failed + used.failed };
+}
+
+function report(name: string, problems: readonly string[]): Tally {
+  console.log(`${problems.length === 0 ? 'ok     ' : 'FAILED '} ${name}`);
+  for (const problem of problems) console.log(`        ${problem}`);
+  return problems.length === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
