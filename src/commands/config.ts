@@ -5,6 +5,7 @@ import { LOG_LEVELS, type LogLevel } from '../runtime/logger.ts';
 import { lockedImage, referenceOf } from './image-lock.ts';
 import type { FlagReference, OptionDefinition, OptionDefinitions, Source } from './options.ts';
 import * as options from './options.ts';
+import type { EffectiveOption } from './print-config.ts';
 
 /** How the manager runs. Durations are in milliseconds. */
 export interface ManagerConfig {
@@ -39,18 +40,25 @@ export interface ManagerConfig {
   readonly buildGcDelayMs: number;
   readonly buildAttempts: number;
   readonly buildRetryBackoffMs: number;
+  /** Absent: the operator runs. */
+  readonly printConfig?: 'text' | 'json';
 }
 
 /** Where each value came from; a field that was left out has none. */
 export type ManagerConfigSources = ReadonlyMap<keyof ManagerConfig, Source>;
 
-type OptionalField = 'kubeconfig' | 'context';
+type OptionalField = 'kubeconfig' | 'context' | 'printConfig';
 
 /** The fields with the types of their values, whether they may be left out or not. */
 type Values = Required<ManagerConfig>;
 
 export type ManagerConfigResult =
-  | { readonly ok: true; readonly config: ManagerConfig; readonly sources: ManagerConfigSources }
+  | {
+      readonly ok: true;
+      readonly config: ManagerConfig;
+      readonly sources: ManagerConfigSources;
+      readonly effective: readonly EffectiveOption[];
+    }
   | {
       readonly ok: false;
       readonly errors: readonly string[] /** Set when `--help` was asked for. */;
@@ -220,6 +228,12 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
     default: '30s',
     description: 'The wait before the second try of a build; it doubles with each, up to half an hour.',
   },
+  printConfig: {
+    flag: 'print-config',
+    kind: options.oneOf(['text', 'json']),
+    alone: 'text',
+    description: 'Print every option, its value and where that came from, and end; nothing is started.',
+  },
 };
 
 const DEFINITIONS: readonly OptionDefinition<unknown>[] = Object.values(MANAGER_OPTIONS);
@@ -251,6 +265,7 @@ export function parseManagerConfig(
     return { ok: false, errors: [], help: options.helpText('kmm manager', DEFINITIONS, 'flags and environment') };
   const errors = [...line.errors, ...unknownVariables(env)];
   const sources = new Map<keyof ManagerConfig, Source>();
+  const effective: EffectiveOption[] = [];
 
   /** The option's value; undefined when it is absent or was refused, and then `errors` says so. */
   function optional<K extends keyof Values>(field: K): Values[K] | undefined {
@@ -263,6 +278,12 @@ export function parseManagerConfig(
       { from: 'default', name: `--${flag}`, text: preset },
     ];
     const given = candidates.find((candidate) => candidate.text !== undefined);
+    effective.push({
+      flag: `--${flag}`,
+      value: given?.text,
+      from: given?.from ?? 'default',
+      name: given?.name ?? `--${flag}`,
+    });
     if (given?.text === undefined) return undefined;
     sources.set(field, { from: given.from, name: given.name });
     const value = kind.read(given.text);
@@ -281,9 +302,11 @@ export function parseManagerConfig(
 
   const kubeconfig = optional('kubeconfig');
   const context = optional('context');
+  const printConfig = optional('printConfig');
   const config: ManagerConfig = {
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
+    ...(printConfig === undefined ? {} : { printConfig }),
     namespace: required('namespace'),
     watchNamespaces: required('watchNamespaces'),
     leaderElect: required('leaderElect'),
@@ -310,7 +333,7 @@ export function parseManagerConfig(
     buildRetryBackoffMs: required('buildRetryBackoffMs'),
   };
   if (errors.length === 0) errors.push(...contradictions(config));
-  return errors.length === 0 ? { ok: true, config, sources } : { ok: false, errors };
+  return errors.length === 0 ? { ok: true, config, sources, effective } : { ok: false, errors };
 }
 
 /** Mistakes that show only when values are seen together. */

@@ -24,6 +24,7 @@ import { createLogger, describeError, type Logger } from '../runtime/logger.ts';
 import { createMetrics, type Metrics } from '../runtime/metrics.ts';
 import { runProcess } from '../runtime/process.ts';
 import { type ManagerConfig, parseManagerConfig } from './config.ts';
+import { formatOptions } from './print-config.ts';
 import { VERSION } from './version.ts';
 
 /** `kmm manager`: the operator, until SIGTERM or SIGINT. Ends the process; mistakes in flags are told one sentence a line. */
@@ -36,6 +37,10 @@ export async function runManager(argv: readonly string[]): Promise<void> {
     return;
   }
   const { config } = parsed;
+  if (config.printConfig !== undefined) {
+    process.stdout.write(formatOptions(parsed.effective, config.printConfig));
+    return;
+  }
   const log = createLogger({ level: config.logLevel });
   let connection: Connection;
   try {

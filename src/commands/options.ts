@@ -18,6 +18,8 @@ export interface OptionDefinition<T> {
   readonly kind: ValueKind<T>;
   /** As a user would write it; absent: the option may be left out. */
   readonly default?: string;
+  /** What the flag means when it stands without a value; absent: it needs one. A boolean means true. */
+  readonly alone?: string;
   readonly description: string;
 }
 
@@ -195,17 +197,16 @@ function commandOf(
     .configureHelp({ optionDescription: ({ description }) => description })
     .allowUnknownOption()
     .allowExcessArguments();
-  for (const { flag, kind, default: preset, description } of definitions) {
-    // A boolean flag may stand alone; its preset is what it then means.
-    const isBoolean = kind.placeholder === boolean.placeholder;
-    const value = isBoolean ? `[${kind.placeholder}]` : `<${kind.placeholder}>`;
+  for (const { flag, kind, default: preset, description, ...rest } of definitions) {
+    const alone = rest.alone ?? (kind.placeholder === boolean.placeholder ? 'true' : undefined);
+    const value = alone === undefined ? `<${kind.placeholder}>` : `[${kind.placeholder}]`;
     const remarks = [
       ...(preset === undefined || preset === '' ? [] : [`default ${preset}`]),
       ...(source === 'flags' ? [] : [`env ${envName(flag)}`]),
     ];
     const inHelp = remarks.length === 0 ? description : `${description} (${remarks.join(', ')})`;
     const option = new Option(`--${flag} ${value}`, inHelp);
-    command.addOption(isBoolean ? option.preset('true') : option);
+    command.addOption(alone === undefined ? option : option.preset(alone));
   }
   return command;
 }
