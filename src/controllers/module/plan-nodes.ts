@@ -25,6 +25,8 @@ export interface NodePlan {
   readonly outdated: boolean;
   /** The Node still says that its loader is being replaced: the patch that gives back the ready label is not written yet. */
   readonly markedReplacing?: boolean;
+  /** The Node still carries the ready label: the patch that takes it, where it is due, is not written yet. */
+  readonly markedReady?: boolean;
   readonly lookAgainAtMs?: number;
 }
 
@@ -105,6 +107,7 @@ function planNode(
         loader,
         outdated,
         markedReplacing: existing?.replacingSince !== undefined,
+        markedReady: node.metadata.labels?.[snapshot.keys.ready] !== undefined,
         ...(readiness.lookAgainAtMs === undefined ? {} : { lookAgainAtMs: readiness.lookAgainAtMs }),
       };
     }

@@ -226,6 +226,34 @@ describe('the budget of a rollout', () => {
     expect(told(world(nodes, pods, base.withMaxUnavailable(3))).begun).toEqual(['n2', 'n3']);
   });
 
+  /** What a rollout has done to a node so far. */
+  type Step = 'outdated' | 'replaced' | 'done';
+  const nodeAt = (name: string, step: Step) => (step === 'replaced' ? replacedNode(name) : loadedNode(name));
+  const podAt = (name: string, step: Step) => (step === 'done' ? newPod(name).ready(`c-${name}`) : outdatedPod(name));
+
+  it.each<[number, readonly Step[], readonly string[]]>([
+    [2, ['replaced', 'outdated', 'outdated'], ['n2']],
+    [1, ['replaced', 'replaced', 'outdated'], []],
+    [1, ['done', 'replaced', 'outdated'], []],
+    [1, ['done', 'done', 'outdated'], ['n3']],
+  ])(
+    'of %i that was 2 when the rollout began: with %j it begins with %j, and goes on with what is under way',
+    (...row) => {
+      const [maxUnavailable, steps, expected] = row;
+      const names = NAMES.slice(0, steps.length);
+      const at = (index: number) => steps[index] ?? 'outdated';
+      const { begun, deleted } = told(
+        world(
+          names.map((name, index) => nodeAt(name, at(index))),
+          names.map((name, index) => podAt(name, at(index))),
+          base.withMaxUnavailable(maxUnavailable),
+        ),
+      );
+      expect(begun).toEqual(expected);
+      expect(deleted).toEqual(names.filter((_, index) => at(index) === 'replaced').map((name) => `old-${name}`));
+    },
+  );
+
   it('is a percentage of the nodes that have the label, not of all that match', () => {
     const held = NAMES.map((name) => loadedNode(name));
     const tainted = Array.from({ length: 20 }, (_, index) => aNode(`t${index}`).running(KERNEL).tainted('x'));
@@ -277,6 +305,16 @@ describe('an outdated loader that is not loaded', () => {
       expect(told(world([holding], [pod.createdAt(NOW - 60_000)])).deleted).toEqual(['old-n1']);
     },
   );
+
+  it.each<[string, NodeBuilder, readonly PodBuilder[]]>([
+    ['the node still carries the ready label', loadedNode('n1').booted('n1-boot-2'), []],
+    ['a device-plugin pod runs on the node again', holding, [aPluginPod('n1').ready()]],
+    ['a device-plugin pod of the node is stopping', holding, [aPluginPod('n1').ready().terminating()]],
+  ])('after a crash or a reboot stays while %s, which may use what it loads again', (_what, node, plugins) => {
+    const restarted = old.running('c2').createdAt(NOW - MINUTE);
+    expect(told(world([node], [restarted]).withPluginPods(...plugins)).deleted).toEqual([]);
+    expect(told(world([holding], [restarted])).deleted).toEqual(['old-n1']);
+  });
 
   it('is left alone on a node that is not Ready', () => {
     const { deleted, plan } = told(world([holding.notReady()], [old.waiting('ImagePullBackOff')]));

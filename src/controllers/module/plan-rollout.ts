@@ -74,6 +74,9 @@ export function planRollout(
       return plan;
     }
     if (!plan.ready) {
+      // After a crash or a reboot the plugin pod of before may run still, or again, and use what the loader loads once more. It goes with the
+      // ready label.
+      if (plan.markedReady === true || plan.pluginPods.length > 0) return plan;
       // Nothing of it is in use: a failing loader is replaced at once, one that is still starting is left to finish for a while. It may
       // wait for what the edit has just corrected, for example a ConfigMap that does not exist.
       const stuckAtMs = Date.parse(loader.metadata.creationTimestamp ?? '') + START_MS;
