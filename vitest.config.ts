@@ -12,6 +12,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'hack/**/*.test.ts',
             'test/harness/**/*.test.ts',
+            'test/model/**/*.test.ts',
             'test/demo/**/*.test.ts',
             'test/bench/**/*.test.ts',
           ],

@@ -5,7 +5,7 @@
  * renders differently rolls nothing. A hand edit shows in `metadata.generation`: we record beside our write the generation which that
  * write leads to, and any other generation means that somebody else wrote the spec. Nothing has to be compared in defaulted form.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { GROUP_PREFIX } from '../api/labels.ts';
 import { canonicalJson } from '../kernel/canonical-json.ts';
 
@@ -17,5 +17,5 @@ export const GENERATION_ANNOTATION = `${GROUP_PREFIX}generation`;
 
 /** Sixteen hexadecimal digits that do not depend on the order of keys in an object. */
 export function hashOfInputs(inputs: unknown): string {
-  return createHash('sha256').update(canonicalJson(inputs)).digest('hex').slice(0, 16);
+  return hash('sha256', canonicalJson(inputs), 'hex').slice(0, 16);
 }

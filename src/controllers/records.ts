@@ -4,7 +4,7 @@
  * At 5,000 nodes a cache of whole Pods and Nodes is gigabytes-sized in other operators; these records are a few hundred bytes.
  * Informers call the functions here on arrival, so the whole object is garbage before the next one is parsed.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { GROUP_PREFIX, MODULE_NAME_LABEL, ROLE_LABEL, type Role } from '../api/labels.ts';
 import type { Module } from '../api/module.ts';
 import { shorten } from '../kernel/shorten.ts';
@@ -271,5 +271,5 @@ function pick(
 }
 
 function shortDigest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 12);
+  return hash('sha256', text, 'hex').slice(0, 12);
 }

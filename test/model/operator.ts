@@ -15,17 +15,11 @@ import { moduleStatus, unloadingStatus } from '../../src/controllers/module/stat
 import { statusWrite } from '../../src/controllers/module/status-write.ts';
 import { LabelDesk } from '../../src/controllers/node/label-desk.ts';
 import { planNodePatch } from '../../src/controllers/node/plan.ts';
-import {
-  type DaemonSetRecord,
-  type PodRecord,
-  trimDaemonSet,
-  trimModule,
-  trimNode,
-  trimPod,
-} from '../../src/controllers/records.ts';
+import type { DaemonSetRecord, PodRecord, RefusalRecord } from '../../src/controllers/records.ts';
 import type { DaemonSet, Node } from '../../src/kube/core.ts';
-import { keysOf, NOTHING_BUILT, specOf } from './plan-world.ts';
-import { PreconditionFailed, type SimulatedCluster } from './simulated-cluster.ts';
+import { keysOf, NOTHING_BUILT, specOf } from '../harness/plan-world.ts';
+import { PreconditionFailed, type SimulatedCluster } from './cluster.ts';
+import { daemonSetRecord, moduleRecord, nodeRecord, podRecord, remembering } from './records.ts';
 
 export type CacheKind = 'module' | 'nodes' | 'pods' | 'daemonSets';
 export const CACHE_KINDS: readonly CacheKind[] = ['module', 'nodes', 'pods', 'daemonSets'];
@@ -33,7 +27,19 @@ export const CACHE_KINDS: readonly CacheKind[] = ['module', 'nodes', 'pods', 'da
 /** Thrown in the place of a write: the process has ended before it. */
 export class OperatorCrashed extends Error {}
 
+/** The API server's words on a pod that it does not let through. */
+export const REFUSAL = 'pods are forbidden: exceeded quota';
+
 const MODULE_KEY = 'kmm-test/m';
+
+const keysOfModule = remembering(keysOf);
+const specOfModule = remembering(specOf);
+
+/** What the operator knew when it last planned the Module: whoever judges a write asks for no more than that. */
+export interface Planned {
+  readonly generation: number;
+  readonly nodes: ReadonlyMap<string, Node>;
+}
 
 export class SimulatedOperator {
   readonly #cluster: SimulatedCluster;
@@ -44,11 +50,12 @@ export class SimulatedOperator {
   #nodes = new Map<string, Node>();
   #pods = new Map<string, PodRecord>();
   #daemonSets = new Map<string, DaemonSetRecord>();
+  #refusals: ReadonlyMap<string, RefusalRecord> = new Map();
   #selector: SelectorMemory | undefined;
+  #planned: Planned | undefined;
   /** Writes that it makes before it crashes. */
   writesLeft = Number.POSITIVE_INFINITY;
   writes = 0;
-  lookAgainAtMs: number | undefined;
 
   constructor(cluster: SimulatedCluster, options: ModuleOptions) {
     this.#cluster = cluster;
@@ -56,21 +63,26 @@ export class SimulatedOperator {
     for (const kind of CACHE_KINDS) this.sync(kind);
   }
 
+  get planned(): Planned | undefined {
+    return this.#planned;
+  }
+
   /** What has happened to objects of this kind reaches the cache. */
   sync(kind: CacheKind): void {
-    const { module, nodes, pods, daemonSets } = this.#cluster;
+    const { module, nodes, pods, daemonSets, refusals } = this.#cluster;
     switch (kind) {
       case 'module':
-        this.#module = module === undefined ? undefined : trimModule(module);
+        this.#module = module === undefined ? undefined : moduleRecord(module);
         return;
       case 'nodes':
-        this.#nodes = new Map([...nodes].map(([name, node]) => [name, trimNode(node)]));
+        this.#nodes = new Map([...nodes].map(([name, node]) => [name, nodeRecord(node)]));
         return;
       case 'pods':
-        this.#pods = new Map([...pods].map(([uid, pod]) => [uid, trimPod(pod)]));
+        this.#pods = new Map([...pods].map(([uid, pod]) => [uid, podRecord(pod)]));
         return;
       case 'daemonSets':
-        this.#daemonSets = new Map([...daemonSets].map(([name, daemonSet]) => [name, trimDaemonSet(daemonSet)]));
+        this.#daemonSets = new Map([...daemonSets].map(([name, daemonSet]) => [name, daemonSetRecord(daemonSet)]));
+        this.#refusals = new Map([...refusals].map((uid) => [uid, refusalOf(uid)]));
     }
   }
 
@@ -81,7 +93,6 @@ export class SimulatedOperator {
 
   reconcileModule(): void {
     const module = this.#module;
-    this.lookAgainAtMs = undefined;
     if (module === undefined) this.#desk.publish(MODULE_KEY, new Map());
     else if (module.metadata.deletionTimestamp === undefined) this.#load(module);
     else this.#unload(module);
@@ -90,12 +101,11 @@ export class SimulatedOperator {
   reconcileNode(name: string): void {
     const node = this.#nodes.get(name);
     if (node === undefined) return;
-    const claimed = this.#claimedKeys();
-    const patch = planNodePatch(node, this.#desk.dueOn(node), (key) => !claimed.has(key));
+    const patch = planNodePatch(node, this.#desk.dueOn(node), (key) => !this.#isClaimed(key));
     if (patch === undefined) return;
     this.#write(() => {
       const after = this.#cluster.patchNode(name, node.metadata.uid, patch);
-      if (after !== undefined) this.#nodes.set(name, trimNode(after));
+      if (after !== undefined) this.#nodes.set(name, nodeRecord(after));
     });
   }
 
@@ -108,7 +118,7 @@ export class SimulatedOperator {
     this.#selector = snapshot.selectorMemory;
     for (const uid of this.#deletingPods) if (!this.#pods.has(uid)) this.#deletingPods.delete(uid);
     const plan = planModule(snapshot);
-    this.lookAgainAtMs = plan.lookAgainAtMs;
+    this.#planned = { generation: module.metadata.generation ?? 0, nodes: new Map(this.#nodes) };
     if (plan.daemonSets.length > 0 || plan.nodeRequests.size > 0) this.#ensureFinalizer(module);
     this.#desk.publish(MODULE_KEY, plan.nodeRequests);
     for (const action of plan.daemonSets) this.#apply(action);
@@ -121,7 +131,7 @@ export class SimulatedOperator {
       this.#desk.publish(MODULE_KEY, new Map());
       return;
     }
-    const step = planDeletion({ ...this.#objects(), keys: keysOf(module), nodes: [...this.#nodes.values()] });
+    const step = planDeletion({ ...this.#objects(), keys: keysOfModule(module), nodes: [...this.#nodes.values()] });
     this.#desk.publish(MODULE_KEY, step.kind === 'clear-labels' ? step.requests : new Map());
     if (step.kind === 'release') {
       this.#patchFinalizers(module, []);
@@ -133,8 +143,8 @@ export class SimulatedOperator {
   }
 
   #snapshot(module: Module): ModuleSnapshot {
-    const spec = specOf(module);
-    const keys = keysOf(module);
+    const spec = specOfModule(module);
+    const keys = keysOfModule(module);
     const nodes = [...this.#nodes.values()];
     const { nowMs } = this.#cluster;
     return {
@@ -144,7 +154,7 @@ export class SimulatedOperator {
       keys,
       nodes,
       ...this.#objects(),
-      refusals: new Map(),
+      refusals: this.#refusals,
       selectorMemory: observeSelector(this.#selector, spec.selector, nodes, keys.load, nowMs),
       builds: NOTHING_BUILT,
       options: this.#options,
@@ -178,21 +188,21 @@ export class SimulatedOperator {
   #create(desired: DaemonSet): void {
     this.#write(() => {
       const { created, standing } = this.#cluster.createDaemonSet(desired);
-      if (created !== undefined) this.#daemonSets.set(created.metadata.name ?? '', trimDaemonSet(created));
-      if (standing !== undefined) this.#update(overLive(trimDaemonSet(standing), desired));
+      if (created !== undefined) this.#daemonSets.set(created.metadata.name ?? '', daemonSetRecord(created));
+      if (standing !== undefined) this.#update(overLive(daemonSetRecord(standing), desired));
     });
   }
 
   #update(desired: DaemonSet): void {
     this.#write(() => {
       const updated = this.#cluster.updateDaemonSet(desired);
-      this.#daemonSets.set(updated.metadata.name ?? '', trimDaemonSet(updated));
+      this.#daemonSets.set(updated.metadata.name ?? '', daemonSetRecord(updated));
       const generation = String(updated.metadata.generation);
       if (updated.metadata.annotations?.[GENERATION_ANNOTATION] === generation) return;
       const annotations = { ...updated.metadata.annotations, [GENERATION_ANNOTATION]: generation };
       this.#write(() => {
         const corrected = this.#cluster.updateDaemonSet({ ...updated, metadata: { ...updated.metadata, annotations } });
-        this.#daemonSets.set(corrected.metadata.name ?? '', trimDaemonSet(corrected));
+        this.#daemonSets.set(corrected.metadata.name ?? '', daemonSetRecord(corrected));
       });
     });
   }
@@ -239,21 +249,20 @@ export class SimulatedOperator {
       ...module,
       metadata: { ...module.metadata, finalizers },
     }));
-    this.#module = patched === undefined ? undefined : trimModule(patched);
+    this.#module = patched === undefined ? undefined : moduleRecord(patched);
   }
 
   #writeStatus(module: Module, status: Module['status']): void {
     if (status === undefined || statusWrite(module.status, status) === 'none') return;
     this.#write(() => {
       const patched = this.#cluster.patchModule((standing) => ({ ...standing, status }));
-      if (patched !== undefined) this.#module = trimModule(patched);
+      if (patched !== undefined) this.#module = moduleRecord(patched);
     });
   }
 
-  #claimedKeys(): ReadonlySet<string> {
-    const claimed = new Set([...this.#daemonSets.values()].flatMap(({ nodeSelectorKeys }) => nodeSelectorKeys));
-    if (this.#module !== undefined) for (const key of Object.values(keysOf(this.#module))) claimed.add(key);
-    return claimed;
+  #isClaimed(key: string): boolean {
+    if (this.#module !== undefined && Object.values(keysOfModule(this.#module)).includes(key)) return true;
+    return [...this.#daemonSets.values()].some(({ nodeSelectorKeys }) => nodeSelectorKeys.includes(key));
   }
 
   /** One write. A conflict is an error that the next reconcile gets over. */
@@ -271,4 +280,8 @@ export class SimulatedOperator {
     this.writesLeft -= 1;
     this.writes += 1;
   }
+}
+
+function refusalOf(daemonSetUID: string): RefusalRecord {
+  return { metadata: { name: `refused-${daemonSetUID}` }, daemonSetUID, message: REFUSAL, at: '' };
 }
