@@ -7,13 +7,14 @@ import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { OPENSHIFT_RULES } from '../src/controllers/image/openshift-rbac.ts';
 import type { PolicyRule } from '../src/kube/rbac.ts';
 import { startControlPlane } from '../test/harness/control-plane.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { embeddedSchemas } from './generate/embedded.ts';
 import { type GeneratedFile, writeFiles, yamlFile } from './generate/files.ts';
 import { imageLockFile } from './generate/image-lock.ts';
-import { kustomization, rbacFiles } from './generate/rbac.ts';
+import { kustomization, rbacComponent, rbacFiles } from './generate/rbac.ts';
 import { tablePages } from './generate/tables.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -52,6 +53,7 @@ async function derived(): Promise<readonly GeneratedFile[]> {
     yamlFile(`config/crd/${crdFile}`, crd),
     kustomization('config/crd', [crdFile]),
     ...rbacFiles(await declaredRules()),
+    ...rbacComponent('openshift', OPENSHIFT_RULES),
     apiReference({ crd, containerFields: CONTAINER_FIELDS }),
     ...(await tablePages(ROOT)),
   ];

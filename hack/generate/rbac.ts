@@ -58,7 +58,7 @@ function compare(a: string, b: string): number {
 
 /** The operator's ServiceAccount and exactly the rights its parts declare. */
 export function rbacFiles(rules: readonly PolicyRule[]): readonly GeneratedFile[] {
-  const cluster = mergeRules(rules.filter(({ scope }) => scope !== 'operator-namespace'));
+  const cluster = mergeRules(rules.filter(({ scope = 'cluster' }) => scope === 'cluster'));
   const namespace = mergeRules(rules.filter(({ scope }) => scope === 'operator-namespace'));
   const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace: OPERATOR_NAMESPACE }];
   const roleRef = (kind: string) => ({ apiGroup: 'rbac.authorization.k8s.io', kind, name: NAME });
@@ -88,6 +88,48 @@ export function rbacFiles(rules: readonly PolicyRule[]): readonly GeneratedFile[
       'config/rbac',
       resources.map(([file]) => file),
     ),
+  ];
+}
+
+/** A kustomize component: more rights of the same ServiceAccount, for clusters that have what they are for. */
+export function rbacComponent(component: string, rules: readonly PolicyRule[]): readonly GeneratedFile[] {
+  const folder = `config/components/${component}`;
+  const name = `${NAME}-${component}`;
+  const roles = (kind: 'ClusterRole' | 'Role', found: readonly PolicyRule[], namespace?: string): readonly object[] => {
+    const metadata = { name, ...(namespace === undefined ? {} : { namespace }), labels: LABELS };
+    const apiVersion = 'rbac.authorization.k8s.io/v1';
+    return [
+      { apiVersion, kind, metadata, rules: mergeRules(found) },
+      {
+        apiVersion,
+        kind: `${kind}Binding`,
+        metadata,
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name },
+        subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: OPERATOR_NAMESPACE }],
+      },
+    ];
+  };
+  const namespaces = new Set(rules.flatMap(({ scope }) => (typeof scope === 'object' ? scope.namespace : [])));
+  const objects = [
+    ...roles(
+      'ClusterRole',
+      rules.filter(({ scope = 'cluster' }) => scope === 'cluster'),
+    ),
+    ...[...namespaces].flatMap((namespace) =>
+      roles(
+        'Role',
+        rules.filter(({ scope }) => typeof scope === 'object' && scope.namespace === namespace),
+        namespace,
+      ),
+    ),
+  ];
+  return [
+    yamlFile(`${folder}/rbac.yaml`, ...objects),
+    yamlFile(`${folder}/kustomization.yaml`, {
+      apiVersion: 'kustomize.config.k8s.io/v1alpha1',
+      kind: 'Component',
+      resources: ['rbac.yaml'],
+    }),
   ];
 }
 

@@ -37,6 +37,7 @@ describe('parseManagerConfig', () => {
       nodeConcurrency: 16,
       statusIntervalMs: 5_000,
       maxConcurrentRequests: 32,
+      buildEngine: 'auto',
       builderImage: expect.stringMatching(/^kmm-builder:\d/),
       buildIsolation: 'auto',
       builderSeccompProfile: '',

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { BUILD_ISOLATION_CHOICES, type BuildIsolationChoice } from '../controllers/image/isolation.ts';
 import { parseListenAddress } from '../runtime/listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../runtime/logger.ts';
+import { BUILD_ENGINE_CHOICES, type BuildEngineChoice } from './build-engine.ts';
 import { lockedImage, referenceOf } from './image-lock.ts';
 import type { FlagReference, OptionDefinition, OptionDefinitions, Source } from './options.ts';
 import * as options from './options.ts';
@@ -30,6 +31,7 @@ export interface ManagerConfig {
   readonly nodeConcurrency: number;
   readonly statusIntervalMs: number;
   readonly maxConcurrentRequests: number;
+  readonly buildEngine: BuildEngineChoice;
   readonly builderImage: string;
   readonly buildIsolation: BuildIsolationChoice;
   /** Path below the kubelet's seccomp folder; empty: none. */
@@ -174,6 +176,13 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
     kind: options.integer(1, 10_000),
     default: '32',
     description: 'Requests to the API server under way at once, watches not counted.',
+  },
+  buildEngine: {
+    flag: 'build-engine',
+    kind: options.oneOf(BUILD_ENGINE_CHOICES),
+    default: 'auto',
+    description:
+      "What builds images: pods of the operator, or OpenShift's BuildConfigs. auto takes openshift where the API server serves build.openshift.io/v1.",
   },
   builderImage: {
     flag: 'builder-image',
@@ -323,6 +332,7 @@ export function parseManagerConfig(
     nodeConcurrency: required('nodeConcurrency'),
     statusIntervalMs: required('statusIntervalMs'),
     maxConcurrentRequests: required('maxConcurrentRequests'),
+    buildEngine: required('buildEngine'),
     builderImage: required('builderImage'),
     buildIsolation: required('buildIsolation'),
     builderSeccompProfile: required('builderSeccompProfile'),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { podEngine } from '../build/engines/pod.ts';
+import { openshiftEngine } from '../build/engines/openshift.ts';
+import { type PodEngineOptions, podEngine } from '../build/engines/pod.ts';
 import { allCaches, type Caches, createCaches } from '../controllers/caches.ts';
 import { buildIsolation } from '../controllers/image/isolation.ts';
 import { Operator } from '../controllers/operator.ts';
@@ -23,6 +24,7 @@ import { parseListenAddress } from '../runtime/listen-address.ts';
 import { createLogger, describeError, type Logger } from '../runtime/logger.ts';
 import { createMetrics, type Metrics } from '../runtime/metrics.ts';
 import { runProcess } from '../runtime/process.ts';
+import { chooseBuildEngine } from './build-engine.ts';
 import { type ManagerConfig, parseManagerConfig } from './config.ts';
 import { formatOptions } from './print-config.ts';
 import { VERSION } from './version.ts';
@@ -70,14 +72,94 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
       if (!mayWrite()) throw new NotLeadingError();
     },
   });
-  const engine = podEngine({
+  const recorder = new EventRecorder({ client: sideClient, component: 'kmm', instance: identity, log });
+  /** Absent until the API server has told what builds images there. */
+  let controllers: Controllers | undefined;
+  /** A standby has its caches filled already, so a change of leader costs one lease and no more. */
+  const reconcile = async (signal: AbortSignal): Promise<void> => {
+    const { caches, operator } = started(controllers);
+    await Promise.all([...allCaches(caches).values()].map((informer) => informer.waitForSync(signal)));
+    log.info('caches synced');
+    await operator.run(signal);
+  };
+  metrics.setLeading(config.leaderElectionId, !config.leaderElect);
+  let run = reconcile;
+  if (config.leaderElect) {
+    const elector = createElector(config, { client: sideClient, identity, metrics, log, reconcile });
+    mayWrite = () => elector.leading;
+    run = (signal) => elector.run(signal);
+  }
+  return [
+    serverComponent('metrics', config.metricsBindAddress, { '/metrics': metricsHandler(metrics.registry) }, log),
+    serverComponent(
+      'probes',
+      config.healthProbeBindAddress,
+      probes(() => controllers?.caches),
+      log,
+    ),
+    {
+      name: 'clients',
+      stop: async () => {
+        await Promise.all([client.close(), sideClient.close()]);
+      },
+    },
+    { name: 'events', stop: (signal) => recorder.flush(signal) },
+    {
+      name: 'build engine',
+      start: async (signal) => {
+        const kind = await chooseBuildEngine(config.buildEngine, sideClient, { log, signal });
+        controllers = createControllers(kind, config, { client, recorder, metrics, log });
+      },
+    },
+    {
+      name: 'caches',
+      run: async (signal) => {
+        const { caches } = started(controllers);
+        await Promise.all([...allCaches(caches).values()].map((informer) => informer.run(signal)));
+      },
+    },
+    { name: 'controllers', run },
+  ];
+}
+
+interface Controllers {
+  readonly caches: Caches;
+  readonly operator: Operator;
+}
+
+/** Components start in order, and the controllers are made by one that starts before all that need them. */
+function started(controllers: Controllers | undefined): Controllers {
+  if (controllers === undefined) throw new Error('no build engine has been chosen yet');
+  return controllers;
+}
+
+interface World {
+  readonly client: KubeClient;
+  readonly recorder: EventRecorder;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+function createControllers(
+  kind: 'pod' | 'openshift',
+  config: ManagerConfig,
+  { client, recorder, metrics, log }: World,
+): Controllers {
+  // OpenShift puts the authority of its own registry under this name into every namespace.
+  const registries = config.builderRegistriesConf || (kind === 'openshift' ? 'openshift-service-ca.crt' : '');
+  const podOptions: PodEngineOptions = {
     builderImage: config.builderImage,
     isolation: (arch) =>
       buildIsolation(config.buildIsolation, config.builderSeccompProfile, caches.nodes.store.list(), arch),
-    ...(config.builderRegistriesConf === '' ? {} : { registriesConfigMap: config.builderRegistriesConf }),
+    ...(registries === '' ? {} : { registriesConfigMap: registries }),
+  };
+  const engine = kind === 'openshift' ? openshiftEngine(podOptions) : podEngine(podOptions);
+  const caches: Caches = createCaches(client, {
+    engine,
+    driverToolkit: kind === 'openshift',
+    observer: watchObserver(log),
+    namespaces: config.watchNamespaces,
   });
-  const caches: Caches = createCaches(client, engine, watchObserver(log), config.watchNamespaces);
-  const recorder = new EventRecorder({ client: sideClient, component: 'kmm', instance: identity, log });
   const operator = new Operator({
     client,
     caches,
@@ -98,38 +180,8 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
       retry: { attempts: config.buildAttempts, backoffMs: config.buildRetryBackoffMs },
     },
   });
-  for (const [kind, informer] of Object.entries(caches)) metrics.watch(kind, () => informer.lastEventAt);
-  /** A standby has its caches filled already, so a change of leader costs one lease and no more. */
-  const reconcile = async (signal: AbortSignal): Promise<void> => {
-    await Promise.all(allCaches(caches).map((informer) => informer.waitForSync(signal)));
-    log.info('caches synced');
-    await operator.run(signal);
-  };
-  metrics.setLeading(config.leaderElectionId, !config.leaderElect);
-  let run = reconcile;
-  if (config.leaderElect) {
-    const elector = createElector(config, { client: sideClient, identity, metrics, log, reconcile });
-    mayWrite = () => elector.leading;
-    run = (signal) => elector.run(signal);
-  }
-  return [
-    serverComponent('metrics', config.metricsBindAddress, { '/metrics': metricsHandler(metrics.registry) }, log),
-    serverComponent('probes', config.healthProbeBindAddress, probes(caches), log),
-    {
-      name: 'clients',
-      stop: async () => {
-        await Promise.all([client.close(), sideClient.close()]);
-      },
-    },
-    { name: 'events', stop: (signal) => recorder.flush(signal) },
-    {
-      name: 'caches',
-      run: async (signal) => {
-        await Promise.all(allCaches(caches).map((informer) => informer.run(signal)));
-      },
-    },
-    { name: 'controllers', run },
-  ];
+  for (const [name, informer] of allCaches(caches)) metrics.watch(name, () => informer.lastEventAt);
+  return { caches, operator };
 }
 
 /**
@@ -167,10 +219,10 @@ function createElector(config: ManagerConfig, { client, identity, metrics, log, 
   });
 }
 
-function probes(caches: Caches): Readonly<Record<string, Handler>> {
+function probes(caches: () => Caches | undefined): Readonly<Record<string, Handler>> {
   return {
     '/healthz': healthHandler('healthz', { ping: () => undefined }),
-    '/readyz': healthHandler('readyz', { caches: () => assertSynced(caches) }),
+    '/readyz': healthHandler('readyz', { caches: () => assertSynced(caches()) }),
   };
 }
 
@@ -193,8 +245,9 @@ function serverComponent(
 }
 
 /** @throws Error that names the kinds which have not been listed yet */
-function assertSynced(caches: Caches): void {
-  const missing = Object.entries(caches).flatMap(([kind, { synced }]) => (synced ? [] : [kind]));
+function assertSynced(caches: Caches | undefined): void {
+  if (caches === undefined) throw new Error('the API server has not told yet what it serves');
+  const missing = [...allCaches(caches)].flatMap(([kind, { synced }]) => (synced ? [] : [kind]));
   if (missing.length > 0) throw new Error(`not listed yet: ${missing.join(', ')}`);
 }
 

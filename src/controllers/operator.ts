@@ -1,5 +1,5 @@
 import type { Module } from '../api/module.ts';
-import { type BuildEngine, type BuildRecord, hasEnded } from '../build/engines/engine.ts';
+import type { BuildEngine, BuildRecord } from '../build/engines/engine.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Node } from '../kube/core.ts';
 import { matchesLabels } from '../kube/selectors.ts';
@@ -40,7 +40,7 @@ export interface BuildOptions {
   readonly engine: BuildEngine;
   /** Builds under way at once. */
   readonly maxConcurrent: number;
-  /** How long the pod of a build that went well is kept, milliseconds. */
+  /** How long the objects of a build that went well are kept, milliseconds. */
   readonly keepFinishedMs: number;
   readonly retry: RetryPolicy;
 }
@@ -53,7 +53,6 @@ export class Operator {
   readonly #nodes: Controller;
   readonly #images: Controller;
   readonly #imageReconciler: ImageReconciler;
-  readonly #imageMetrics: ImageMetrics;
   readonly #configMaps: ConfigMapWatches;
 
   constructor(options: OperatorOptions) {
@@ -67,7 +66,6 @@ export class Operator {
     this.#configMaps = new ConfigMapWatches(client, (moduleKey) =>
       this.#modules.enqueue(moduleKey, { priority: 'high' }),
     );
-    this.#imageMetrics = new ImageMetrics(metrics.registry);
     this.#moduleReconciler = new ModuleReconciler({
       client,
       caches,
@@ -103,11 +101,11 @@ export class Operator {
       caches,
       desk: images,
       engine: builds.engine,
-      metrics: this.#imageMetrics,
+      metrics: new ImageMetrics(metrics.registry),
       clock,
       maxConcurrent: builds.maxConcurrent,
       keepFinishedMs: builds.keepFinishedMs,
-      moduleKeyOf: (pod) => this.#moduleKeyOf(pod),
+      moduleKeyOf: (record) => this.#moduleKeyOf(record),
     });
     this.#images = new Controller({
       name: 'image',
@@ -156,15 +154,14 @@ export class Operator {
   }
 
   #watchObjects(): void {
-    const { daemonSets, pods, buildPods, refusals } = this.#caches;
-    buildPods.onChange((change) => {
-      const { object } = change;
-      if (change.type === 'deleted') this.#imageReconciler.forget(object);
-      if (change.type === 'updated' && !hasEnded(change.old) && hasEnded(object)) {
-        this.#imageMetrics.ended(object.observation);
-      }
+    const { daemonSets, pods, builds, refusals, driverToolkit } = this.#caches;
+    builds.onChange(({ type, object }) => {
+      if (type === 'deleted') this.#imageReconciler.forget(object);
       this.#wakeModule(object.metadata.namespace, object.moduleLabel);
       this.#images.enqueue(ALL_BUILDS);
+    });
+    driverToolkit?.onChange(() => {
+      for (const module of this.#caches.modules.store.list()) this.#gather(keyOf(module));
     });
     pods.onChange(({ object }) => this.#wakeModule(object.metadata.namespace, object.moduleLabel));
     daemonSets.onChange(({ type, object }) => {

@@ -59,6 +59,7 @@ export function trimNode(node: Node): Node {
               ...(info.containerRuntimeVersion === undefined
                 ? {}
                 : { containerRuntimeVersion: info.containerRuntimeVersion }),
+              ...(info.osImage === undefined ? {} : { osImage: info.osImage }),
             },
           }),
     },

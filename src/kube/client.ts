@@ -71,6 +71,12 @@ export interface DeleteOptions extends CallOptions {
   readonly gracePeriodSeconds?: number;
 }
 
+/** Source: k8s.io/apimachinery/pkg/apis/meta/v1, APIGroup. */
+export interface ApiGroup {
+  readonly name: string;
+  readonly versions: readonly { readonly version: string }[];
+}
+
 export interface JsonPatchOperation {
   readonly op: 'add' | 'remove' | 'replace' | 'move' | 'copy' | 'test';
   /** JSON pointer. */
@@ -229,6 +235,20 @@ export class KubeClient {
     });
     const body = await this.#transport.stream(request);
     return new WatchStream(body, signal, (cause) => connectionErrorOf(request.attempted, this.#connection, cause));
+  }
+
+  /** The API groups that the server serves, with their versions, those of aggregated servers that are down too. */
+  async apiGroups({ signal }: CallOptions = {}): Promise<readonly ApiGroup[]> {
+    const text = await this.#transport.send({
+      method: 'GET',
+      path: '/apis',
+      resource: 'apis',
+      attempted: 'ask which APIs are served',
+      unservedHint: 'is it an API server?',
+      signal,
+    });
+    const list: { readonly groups?: readonly ApiGroup[] } = JSON.parse(text);
+    return list.groups ?? [];
   }
 
   /** Breaks off what is under way and closes all connections. */

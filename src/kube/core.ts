@@ -38,6 +38,8 @@ export interface Node extends KubeObject {
       readonly kubeletVersion?: string;
       /** As `containerd://2.3.7`. */
       readonly containerRuntimeVersion?: string;
+      /** As `/etc/os-release` tells it, for people. */
+      readonly osImage?: string;
     };
   };
 }

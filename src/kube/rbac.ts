@@ -1,6 +1,7 @@
 /**
  * One right a part of the program needs, declared beside the code that uses it; the installed roles are generated from
- * these. `scope` says how far it reaches: `cluster` (the default) or only the namespace the operator runs in.
+ * these. `scope` says how far it reaches: `cluster` (the default), only the namespace the operator runs in, or one of a
+ * known name.
  * Source of the fields: k8s.io/api/rbac/v1/types.go, PolicyRule.
  */
 export interface PolicyRule {
@@ -8,7 +9,7 @@ export interface PolicyRule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
-  /** Narrows the rule to objects of these names. Does not work for create, list and watch. */
+  /** Narrows the rule to objects of these names. Does not work for create; for list and watch only with metadata.name as field selector. */
   readonly resourceNames?: readonly string[];
-  readonly scope?: 'cluster' | 'operator-namespace';
+  readonly scope?: 'cluster' | 'operator-namespace' | { readonly namespace: string };
 }

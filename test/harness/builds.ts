@@ -75,6 +75,8 @@ export function aBuildPod(
     },
     key,
     attempt: extra.attempt ?? 1,
+    pod: name,
+    parts: [],
     moduleLabel: owner.name,
     observation,
   };

@@ -358,7 +358,7 @@ const OPTIONS: ModuleOptions = { selectorGracePeriodMs: 10 * MINUTE, priorityCla
 
 /** Nobody has built anything, and no ConfigMap is there. */
 export const NOTHING_BUILT: BuildsWorld = {
-  pods: [],
+  records: [],
   configMap: () => ({ state: 'missing' }),
   refusal: () => undefined,
   retry: { attempts: 3, backoffMs: 30_000 },

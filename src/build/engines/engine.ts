@@ -1,5 +1,7 @@
-import type { Pod, Toleration } from '../../kube/core.ts';
-import type { KubeObject, OwnerReference } from '../../kube/objects.ts';
+import { IMAGE_BUILD_ROLE, MODULE_NAME_LABEL, ROLE_LABEL } from '../../api/labels.ts';
+import type { Toleration } from '../../kube/core.ts';
+import type { KubeObject, ObjectMeta, OwnerReference } from '../../kube/objects.ts';
+import type { Resource } from '../../kube/resources.ts';
 import type { FailureCause, Step } from '../pipeline/failure.ts';
 import type { ImageReport } from '../pipeline/report.ts';
 import type { BuildRequest } from '../pipeline/request.ts';
@@ -55,12 +57,56 @@ export type BuildObservation =
       readonly durations?: ImageReport['durations'];
     };
 
-/** A build's object as decisions see it. */
+/** Of an object's metadata, what decisions read. */
+export function partMetadata(metadata: ObjectMeta): ObjectMeta {
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace,
+    uid: metadata.uid,
+    resourceVersion: metadata.resourceVersion,
+    creationTimestamp: metadata.creationTimestamp,
+    ...(metadata.deletionTimestamp === undefined ? {} : { deletionTimestamp: metadata.deletionTimestamp }),
+    ownerReferences: metadata.ownerReferences ?? [],
+  };
+}
+
+/** What one object of a build tells. */
+export type PartObservation =
+  | BuildObservation
+  /** Its image is in the registry; whether something is still to be done with it, the engine knows. */
+  | {
+      readonly phase: 'Made';
+      readonly at: string;
+      /** Where it was pushed to. */
+      readonly reference: string;
+      /** Not every registry tells it. */
+      readonly digest?: string;
+      readonly commit?: string;
+      readonly durations: ImageReport['durations'];
+    };
+
+/** What is kept of an object that an engine made, or that the cluster made of one of those. */
+export interface BuildPart extends KubeObject {
+  readonly resource: Resource<KubeObject>;
+  /** Value of the module.name label. */
+  readonly moduleLabel: string;
+  /** The build's key; empty on what the cluster made: that goes with its owner. */
+  readonly key: string;
+  readonly attempt: number;
+  readonly observation: PartObservation;
+  /** The image that comes of it is not the one that was asked for: a pod of ours makes that one from it. */
+  readonly isIntermediate?: true;
+}
+
+/** One try of a build as decisions see it. Its metadata is that of the object that was made first. */
 export interface BuildRecord extends KubeObject {
   readonly key: string;
   readonly attempt: number;
   /** Value of the module.name label. */
   readonly moduleLabel: string;
+  /** Name of the pod that works on it. */
+  readonly pod: string;
+  readonly parts: readonly BuildPart[];
   readonly observation: BuildObservation;
 }
 
@@ -69,8 +115,28 @@ export function hasEnded({ observation }: BuildRecord): boolean {
   return observation.phase === 'Succeeded' || observation.phase === 'Failed';
 }
 
-/** Makes the objects of builds and reads them back. Both are pure: who creates, watches and deletes them is the image controller. */
-export interface BuildEngine<T extends KubeObject = Pod> {
-  desired(build: ImageBuild): T;
-  observe(object: T): BuildRecord;
+/** The objects of builds, and no others of ours. */
+export const BUILD_SELECTOR = `${MODULE_NAME_LABEL},${ROLE_LABEL}=${IMAGE_BUILD_ROLE}`;
+
+/** A kind that an engine makes, or that comes of one it makes: its objects are watched. */
+export interface BuildKind<T extends KubeObject = KubeObject> {
+  /** Of its cache, in logs and metrics. */
+  readonly name: string;
+  readonly resource: Resource<T>;
+  readonly labelSelector: string;
+  read(object: T): BuildPart;
+}
+
+export interface NewObject {
+  readonly resource: Resource<KubeObject>;
+  readonly object: KubeObject;
+}
+
+/** Makes the objects of builds and reads them back. All of it is pure: who creates, watches and deletes them is the image controller. */
+export interface BuildEngine {
+  readonly kinds: readonly BuildKind[];
+  /** What is to be made now, given what there is of this try: nothing while that goes its way. */
+  desired(build: ImageBuild, found: readonly BuildPart[]): readonly NewObject[];
+  /** The builds that these objects, all of one Module, amount to. */
+  observe(parts: readonly BuildPart[]): readonly BuildRecord[];
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { aBuild, BUILDING } from '../../../test/harness/builds.ts';
 import type { Mapping } from '../../../test/harness/modules.ts';
-import type { Pod } from '../../kube/core.ts';
+import { PODS, type Pod } from '../../kube/core.ts';
 import { buildFiles } from '../pipeline/files.ts';
-import { podEngine } from './pod.ts';
+import { BUILD_PODS, buildPod, podEngine } from './pod.ts';
 import type { BuildIsolation } from './pod-security.ts';
 
 const SIGNED: Mapping = {
@@ -16,7 +16,7 @@ const SIGNED: Mapping = {
 };
 
 function podOf(mapping = SIGNED, isolation: BuildIsolation = { kind: 'user-namespace' }): Pod {
-  return podEngine({ builderImage: 'builder.test/kmm:1', isolation: () => isolation }).desired(aBuild({ mapping }));
+  return buildPod(aBuild({ mapping }), { builderImage: 'builder.test/kmm:1', isolation: () => isolation });
 }
 
 const containersOf = ({ spec }: Pod) => [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
@@ -114,12 +114,17 @@ describe('the pod of a build', () => {
   });
 
   it('can be read back', () => {
-    const engine = podEngine({ builderImage: 'b', isolation: () => ({ kind: 'user-namespace' }) });
+    const options = { builderImage: 'b', isolation: (): BuildIsolation => ({ kind: 'user-namespace' }) };
+    const engine = podEngine(options);
     const build = { ...aBuild(), attempt: 3 };
-    const record = engine.observe(engine.desired(build));
+    const found = [BUILD_PODS.read(buildPod(build, options))];
+    expect(engine.desired(build, [])).toEqual([{ resource: PODS, object: buildPod(build, options) }]);
+    expect(engine.desired(build, found)).toEqual([]);
+    const [record] = engine.observe(found);
     expect(record).toMatchObject({
       key: build.key,
       attempt: 3,
+      pod: build.name,
       moduleLabel: 'kmod',
       observation: { phase: 'Starting' },
     });

@@ -1,16 +1,25 @@
 import { GROUP_PREFIX, MODULE_NAME_LABEL } from '../../api/labels.ts';
-import type { Container, Pod, Volume, VolumeMount } from '../../kube/core.ts';
+import { type Container, PODS, type Pod, type Volume, type VolumeMount } from '../../kube/core.ts';
 import { BUILD_FILES_ROOT } from '../pipeline/files.ts';
-import type { BuildEngine, BuildInputs, ImageBuild } from './engine.ts';
+import {
+  BUILD_SELECTOR,
+  type BuildEngine,
+  type BuildInputs,
+  type BuildKind,
+  type BuildPart,
+  type BuildRecord,
+  type ImageBuild,
+  partMetadata,
+} from './engine.ts';
 import { observePod } from './pod-observation.ts';
 import { type BuildIsolation, podSecurity } from './pod-security.ts';
 
 /** On build pods: what the build is to do, as JSON. Annotations may come to 256 KB; a request comes to 140 KB at most. */
 export const REQUEST_ANNOTATION = `${GROUP_PREFIX}build-request`;
-/** On build pods: hash of everything the operator sees that decides the image. */
-const REQUEST_KEY_ANNOTATION = `${GROUP_PREFIX}build-key`;
-/** On build pods: 1 for the first try. */
-const ATTEMPT_ANNOTATION = `${GROUP_PREFIX}build-attempt`;
+/** On build pods and BuildConfigs: hash of everything the operator sees that decides the image. */
+export const REQUEST_KEY_ANNOTATION = `${GROUP_PREFIX}build-key`;
+/** On build pods and BuildConfigs: 1 for the first try. */
+export const ATTEMPT_ANNOTATION = `${GROUP_PREFIX}build-attempt`;
 
 export interface PodEngineOptions {
   readonly builderImage: string;
@@ -25,30 +34,38 @@ const WORK_FOLDER = '/var/lib/kmm-build';
 /** Builds by a pod of ours that runs `kmm build-image`. */
 export function podEngine(options: PodEngineOptions): BuildEngine {
   return {
-    desired: (build) => buildPod(build, options),
-    observe: (pod) => ({
-      metadata: {
-        name: pod.metadata.name,
-        namespace: pod.metadata.namespace,
-        uid: pod.metadata.uid,
-        resourceVersion: pod.metadata.resourceVersion,
-        creationTimestamp: pod.metadata.creationTimestamp,
-        ...(pod.metadata.deletionTimestamp === undefined ? {} : { deletionTimestamp: pod.metadata.deletionTimestamp }),
-        ownerReferences: pod.metadata.ownerReferences ?? [],
-      },
-      key: pod.metadata.annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
-      attempt: Number(pod.metadata.annotations?.[ATTEMPT_ANNOTATION]) || 1,
-      moduleLabel: pod.metadata.labels?.[MODULE_NAME_LABEL] ?? '',
-      observation: observePod(pod),
-    }),
+    kinds: [BUILD_PODS],
+    desired: (build, found) => (found.length > 0 ? [] : [{ resource: PODS, object: buildPod(build, options) }]),
+    observe: (parts) => parts.flatMap(podRecord),
   };
+}
+
+export const BUILD_PODS: BuildKind<Pod> = {
+  name: 'buildPods',
+  resource: PODS,
+  labelSelector: BUILD_SELECTOR,
+  read: (pod) => ({
+    metadata: partMetadata(pod.metadata),
+    resource: PODS,
+    moduleLabel: pod.metadata.labels?.[MODULE_NAME_LABEL] ?? '',
+    key: pod.metadata.annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
+    attempt: Number(pod.metadata.annotations?.[ATTEMPT_ANNOTATION]) || 1,
+    observation: observePod(pod),
+  }),
+};
+
+/** The build that a pod does from its beginning to its end. */
+export function podRecord(part: BuildPart): BuildRecord[] {
+  const { metadata, moduleLabel, key, attempt, observation } = part;
+  if (observation.phase === 'Made') return [];
+  return [{ metadata, moduleLabel, key, attempt, pod: metadata.name ?? '', parts: [part], observation }];
 }
 
 /**
  * The pod: a container for each stage, one after the other. The code of a Dockerfile runs in the first, which never has the key that
  * signs; what it may see is what its build was given.
  */
-function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
+export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
   const { inputs, request, placement } = build;
   const security = podSecurity(options.isolation(request.arch));
   const container = (stage: 'build' | 'sign' | 'push', mounts: readonly VolumeMount[]): Container => ({

@@ -34,9 +34,29 @@ export function ownReference(
   { kernel, arch }: { readonly kernel: string; readonly arch: string },
   buildKey: string,
 ): string {
+  return tagged(reference, { kernel, arch }, `-${buildKey.slice(0, KEY_DIGITS)}`);
+}
+
+/**
+ * Where an image waits for its signature. No finished image has such a name, so nobody takes it for one: those end in the key.
+ *
+ * @param key of the request: the build key takes the certificate, which only the pod that signs sees
+ */
+export function unsignedReference(
+  reference: string,
+  { kernel, arch }: { readonly kernel: string; readonly arch: string },
+  key: string,
+): string {
+  return tagged(reference, { kernel, arch }, `-${key.slice(0, KEY_DIGITS)}-unsigned`);
+}
+
+function tagged(
+  reference: string,
+  { kernel, arch }: { readonly kernel: string; readonly arch: string },
+  end: string,
+): string {
   const { name, tag = 'latest' } = splitImageReference(reference);
   const legal = `${tag}-${kernel}-${arch}`.replaceAll(/[^A-Za-z0-9_.-]/g, '_');
-  const end = `-${buildKey.slice(0, KEY_DIGITS)}`;
   // A tag begins with no . and no -, and the cut may lie before one.
   const front = legal.slice(-(LONGEST_TAG - end.length)).replace(/^[.-]+/, '');
   return `${name}:${front}${end}`;

@@ -1,6 +1,11 @@
-import type { BuildEngine, BuildRecord, ImageBuild } from '../../build/engines/engine.ts';
+import {
+  type BuildEngine,
+  type BuildPart,
+  type BuildRecord,
+  hasEnded,
+  type ImageBuild,
+} from '../../build/engines/engine.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import { PODS } from '../../kube/core.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../../kube/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { ReconcileContext, ReconcileResult } from '../../runtime/controller.ts';
@@ -18,20 +23,22 @@ export interface ImageReconcilerDeps {
   readonly clock: Clock;
   readonly maxConcurrent: number;
   readonly keepFinishedMs: number;
-  /** Key of the Module that a pod is of; undefined where there is none of that name. */
-  readonly moduleKeyOf: (pod: BuildRecord) => string | undefined;
+  /** Key of the Module that a build is of; undefined where there is none of that name. */
+  readonly moduleKeyOf: (record: BuildRecord) => string | undefined;
 }
 
-/** Starts and removes build pods for all Modules; its queue has one key, because a free slot is everybody's. */
+/** Makes and removes what builds images, for all Modules; its queue has one key, because a free slot is everybody's. */
 export const ALL_BUILDS = 'builds';
 
-/** How soon a pod that the API server refused is tried again. */
+/** How soon an object that the API server refused is tried again. */
 const REFUSED_INTERVAL_MS = 30_000;
 
 export class ImageReconciler {
   readonly #deps: ImageReconcilerDeps;
-  /** Uids of pods whose deletion was asked for. */
+  /** Uids of objects whose deletion was asked for. */
   readonly #deleting = new Set<string>();
+  /** Uids of builds that were seen under way: their end is news. */
+  readonly #underWay = new Set<string>();
   readonly #refusedUntil = new Map<string, number>();
 
   constructor(deps: ImageReconcilerDeps) {
@@ -41,72 +48,99 @@ export class ImageReconciler {
   async reconcile(context: ReconcileContext): Promise<ReconcileResult> {
     const { desk, clock, maxConcurrent, keepFinishedMs, metrics } = this.#deps;
     const nowMs = clock.now();
+    const records = this.#records();
     const plan = planBuilds({
       nowMs,
       wanted: desk.wanted,
-      pods: this.#pods(),
+      records,
       maxConcurrent,
       keepFinishedMs,
       refusedUntil: this.#refusedUntil,
     });
     metrics.observe(plan);
     const errors: unknown[] = [];
-    for (const { pod, why } of plan.delete)
-      await this.#delete(pod, why, context).catch((error: unknown) => errors.push(error));
+    for (const { record, why } of plan.delete)
+      await this.#delete(record, why, context).catch((error: unknown) => errors.push(error));
     const due: number[] = plan.lookAgainAtMs === undefined ? [] : [plan.lookAgainAtMs - nowMs];
-    for (const build of plan.create) if (!(await this.#create(build, nowMs, context))) due.push(REFUSED_INTERVAL_MS);
-    if (errors.length > 0) throw new AggregateError(errors, 'deleting build pods failed', { cause: errors[0] });
+    for (const { build, found } of [
+      ...plan.advance.map(({ build, record }) => ({ build, found: record.parts })),
+      ...plan.create.map((build) => ({ build, found: [] })),
+    ]) {
+      if (!(await this.#make(build, found, nowMs, context))) due.push(REFUSED_INTERVAL_MS);
+    }
+    if (errors.length > 0) throw new AggregateError(errors, 'deleting what built images failed', { cause: errors[0] });
     return due.length === 0 ? undefined : { requeueAfterMs: Math.max(0, Math.min(...due)) };
   }
 
-  #pods(): Map<string, BuildRecord[]> {
+  #records(): Map<string, BuildRecord[]> {
     const { caches, moduleKeyOf } = this.#deps;
-    const pods = new Map<string, BuildRecord[]>();
-    for (const pod of caches.buildPods.store.list()) {
-      const key = moduleKeyOf(pod);
+    const records = new Map<string, BuildRecord[]>();
+    for (const record of caches.builds.all()) {
+      this.#tellEnd(record);
+      const key = moduleKeyOf(record);
       if (key === undefined) continue;
-      const group = pods.get(key);
-      if (group === undefined) pods.set(key, [pod]);
-      else group.push(pod);
+      const group = records.get(key);
+      if (group === undefined) records.set(key, [record]);
+      else group.push(record);
     }
-    return pods;
+    return records;
   }
 
-  /** Gives whether it was created, or is there already. */
-  async #create(build: ImageBuild, nowMs: number, { signal, log }: ReconcileContext): Promise<boolean> {
+  #tellEnd(record: BuildRecord): void {
+    const { uid = '' } = record.metadata;
+    if (!hasEnded(record)) this.#underWay.add(uid);
+    else if (this.#underWay.delete(uid)) this.#deps.metrics.ended(record.observation);
+  }
+
+  /** Makes what is due of a build. Gives false where the API server refused it. */
+  async #make(
+    build: ImageBuild,
+    found: readonly BuildPart[],
+    nowMs: number,
+    { signal, log }: ReconcileContext,
+  ): Promise<boolean> {
     const { client, caches, engine, desk } = this.#deps;
-    try {
-      caches.buildPods.absorb(await client.create(PODS, engine.desired(build), { signal }));
-      log.info(
-        { pod: build.name, namespace: build.namespace, kernel: build.request.kernel, attempt: build.attempt },
-        'build started',
-      );
-      if (this.#refusedUntil.delete(build.key)) desk.allowed(build.key);
-      return true;
-    } catch (error) {
-      // Another replica, or we before a crash, made it: the watch tells in a moment.
-      if (isAlreadyExists(error)) return true;
-      if (!(error instanceof ApiError) || error.status >= 500) throw error;
-      this.#refusedUntil.set(build.key, nowMs + REFUSED_INTERVAL_MS);
-      desk.refused(build.key, error.sentence);
-      return false;
+    for (const { resource, object } of engine.desired(build, found)) {
+      const { name, namespace } = object.metadata;
+      try {
+        caches.builds.absorb(resource, await client.create(resource, object, { signal }));
+        const about = { namespace, kernel: build.request.kernel, attempt: build.attempt };
+        log.info({ kind: resource.kind, name, ...about }, 'build started');
+        if (this.#refusedUntil.delete(build.key)) desk.allowed(build.key);
+      } catch (error) {
+        // Another replica, or we before a crash, made it: the watch tells in a moment.
+        if (isAlreadyExists(error)) continue;
+        if (!(error instanceof ApiError) || error.status >= 500) throw error;
+        this.#refusedUntil.set(build.key, nowMs + REFUSED_INTERVAL_MS);
+        desk.refused(build.key, error.sentence);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** What the cluster made of our objects goes with them. */
+  async #delete({ parts }: BuildRecord, why: DeletionReason, { signal, log }: ReconcileContext): Promise<void> {
+    for (const { metadata, resource, key } of parts) {
+      const { name = '', namespace = '', uid = '' } = metadata;
+      if (key === '' || this.#deleting.has(uid)) continue;
+      try {
+        await this.#deps.client.delete(
+          resource,
+          { name, namespace },
+          { preconditions: { uid }, propagationPolicy: 'Background', signal },
+        );
+        log.info({ kind: resource.kind, name, namespace, why }, 'deleted what built an image');
+      } catch (error) {
+        if (!isNotFound(error) && !isConflict(error)) throw error;
+      }
+      this.#deleting.add(uid);
     }
   }
 
-  async #delete(pod: BuildRecord, why: DeletionReason, { signal, log }: ReconcileContext): Promise<void> {
-    const { name = '', namespace = '', uid = '' } = pod.metadata;
-    if (this.#deleting.has(uid)) return;
-    try {
-      await this.#deps.client.delete(PODS, { name, namespace }, { preconditions: { uid }, signal });
-      log.info({ pod: name, namespace, why }, 'build pod deleted');
-    } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) throw error;
-    }
-    this.#deleting.add(uid);
-  }
-
-  /** The pod has gone: forget that it was asked for. */
-  forget(pod: BuildRecord): void {
-    this.#deleting.delete(pod.metadata.uid ?? '');
+  /** The object has gone: forget what was known of it. */
+  forget({ metadata: { uid = '' } }: BuildPart): void {
+    this.#deleting.delete(uid);
+    this.#underWay.delete(uid);
   }
 }

@@ -10,6 +10,7 @@ import { objectName } from '../../kernel/names.ts';
 import { expandTemplate, templateValues } from '../../kernel/template.ts';
 import { hashOfInputs } from '../identity.ts';
 import { ownerReference, recommendedLabels, selectingLabels } from '../object-labels.ts';
+import { type DriverToolkitImage, DTK_AUTO } from './driver-toolkit.ts';
 
 /** A kernel whose mapping says how to build or to sign its image. */
 export interface ImageSubject {
@@ -24,10 +25,17 @@ export interface ImageSubject {
   readonly shared: boolean;
   /** The ConfigMap of the Dockerfile, where there is one: edited, it is another build. */
   readonly dockerfileVersion?: { readonly uid: string; readonly resourceVersion: string };
+  /** OpenShift's image for building drivers; absent on other clusters. */
+  readonly driverToolkit?: DriverToolkitImage;
 }
 
 export type ImageBuildResult =
-  | { readonly ok: true; readonly build: ImageBuild }
+  | {
+      readonly ok: true;
+      readonly build: ImageBuild;
+      /** Why it must not begin yet, as one sentence without a full stop. */
+      readonly obstacle?: string;
+    }
   /** One sentence without a full stop, which begins with the field. */
   | { readonly ok: false; readonly problem: string };
 
@@ -64,8 +72,10 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
   };
   const inputs = inputsOf(spec, mapping);
   const key = requestKey(subject, request, inputs);
+  const { buildArgs, obstacle } = withDriverToolkit(request, subject.driverToolkit);
   return {
     ok: true,
+    ...(obstacle === undefined ? {} : { obstacle }),
     build: {
       key,
       attempt: 1,
@@ -73,7 +83,7 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
       namespace: identity.namespace,
       labels: { ...selectingLabels(module, IMAGE_BUILD_ROLE), ...recommendedLabels(module, IMAGE_BUILD_ROLE) },
       owner: ownerReference(module),
-      request,
+      request: { ...request, buildArgs },
       inputs,
       placement: placementOf(spec, mapping, arch),
       timeoutSeconds: timeoutSeconds(build?.timeout),
@@ -88,6 +98,25 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
 function requestKey({ module, dockerfileVersion }: ImageSubject, request: BuildRequest, inputs: BuildInputs): string {
   const { shared: _shared, cache: _cache, ...decisive } = request;
   return hashOfInputs({ module: module.metadata.uid, request: decisive, inputs, dockerfileVersion });
+}
+
+/**
+ * The build arguments with DTK_AUTO. A Dockerfile that stands in the Module and asks for it is not built without; what stands in a
+ * ConfigMap or in Git nobody reads here, so it gets it where there is one. It is no part of the request key: the kernel decides it, and an
+ * ImageStream that is written anew must build nothing again.
+ */
+function withDriverToolkit(
+  { source, buildArgs }: BuildRequest,
+  toolkit: DriverToolkitImage | undefined,
+): { readonly buildArgs: BuildRequest['buildArgs']; readonly obstacle?: string } {
+  const isInline = source.kind === 'inline';
+  const isWanted = isInline ? /\bDTK_AUTO\b/.test(source.dockerfile) : source.kind !== 'image';
+  // The user's own comes first: it is the way out where no tag fits.
+  if (toolkit === undefined || !isWanted || Object.hasOwn(buildArgs, DTK_AUTO)) return { buildArgs };
+  if (toolkit.ok) return { buildArgs: { ...buildArgs, [DTK_AUTO]: toolkit.image } };
+  return isInline
+    ? { buildArgs, obstacle: `build.dockerfile asks for ${DTK_AUTO}, and ${toolkit.problem}` }
+    : { buildArgs };
 }
 
 type SourceResult =

@@ -19,7 +19,7 @@ function plan(images: readonly WantedImage[], pods: readonly BuildRecord[], extr
   return planBuilds({
     nowMs: NOW,
     wanted: new Map([['ns/m', images]]),
-    pods: new Map([['ns/m', pods]]),
+    records: new Map([['ns/m', pods]]),
     maxConcurrent: 4,
     keepFinishedMs: 0,
     refusedUntil: new Map(),
@@ -57,7 +57,7 @@ describe('a build', () => {
   it('is tried again in its time, when the failed pod has gone', () => {
     expect(plan([wanted(failed(NOW + 5_000))], [failedPod])).toMatchObject({ delete: [], lookAgainAtMs: NOW + 5_000 });
     expect(plan([wanted(failed(NOW))], [failedPod]).delete).toEqual([
-      { kind: 'delete', pod: failedPod, why: 'TriedAgain' },
+      { kind: 'delete', record: failedPod, why: 'TriedAgain' },
     ]);
     expect(plan([wanted(failed(NOW))], []).create).toEqual([{ ...build, attempt: 3 }]);
   });
@@ -89,7 +89,7 @@ describe('the pod of a build', () => {
   it('that ended well goes when status has what it told, after the time for which it is to be kept', () => {
     expect(plan([wanted(pushed, { recorded: false })], [succeededPod]).delete).toEqual([]);
     expect(plan([wanted(pushed)], [succeededPod]).delete).toEqual([
-      { kind: 'delete', pod: succeededPod, why: 'Finished' },
+      { kind: 'delete', record: succeededPod, why: 'Finished' },
     ]);
     const kept = plan([wanted(pushed)], [succeededPod], { keepFinishedMs: 120_000 });
     expect(kept).toMatchObject({ delete: [], lookAgainAtMs: Date.parse(AT) + 120_000 });
@@ -97,16 +97,16 @@ describe('the pod of a build', () => {
 
   it('is cancelled when nobody wants what it builds any more', () => {
     const running = aBuildPod(build, { phase: 'Building', since: AT });
-    expect(plan([], [running]).delete).toEqual([{ pod: running, why: 'Outdated' }]);
+    expect(plan([], [running]).delete).toEqual([{ record: running, why: 'Outdated' }]);
     const edited = aBuild({ mapping: { literal: 'x', containerImage: 'r.test/k:1', build: { dockerfile: 'FROM b' } } });
     const { create, delete: deletions } = plan([{ build: edited, progress: QUEUED, recorded: false }], [running]);
-    expect(deletions).toEqual([{ pod: running, why: 'Outdated' }]);
+    expect(deletions).toEqual([{ record: running, why: 'Outdated' }]);
     expect(create.map(({ key }) => key)).toEqual([edited.key]);
   });
 
   it('of a Module that has not spoken yet is left alone: an operator that has just started knows nothing of it', () => {
     const running = aBuildPod(build, { phase: 'Building', since: AT });
-    expect(plan([], [], { wanted: new Map(), pods: new Map([['ns/m', [running]]]) })).toMatchObject({ delete: [] });
+    expect(plan([], [], { wanted: new Map(), records: new Map([['ns/m', [running]]]) })).toMatchObject({ delete: [] });
   });
 });
 
@@ -147,7 +147,7 @@ describe('over all Modules', () => {
                   }),
                 ]),
               ),
-              pods,
+              records: pods,
               maxConcurrent,
               keepFinishedMs: 0,
               refusedUntil: new Map(),

@@ -7,11 +7,11 @@ export interface BuildsSnapshot {
   /** By Module. A Module that is not among them has not said anything yet: nothing of it is touched. */
   readonly wanted: ReadonlyMap<string, readonly WantedImage[]>;
   /** By Module; those that are being deleted too. */
-  readonly pods: ReadonlyMap<string, readonly BuildRecord[]>;
+  readonly records: ReadonlyMap<string, readonly BuildRecord[]>;
   readonly maxConcurrent: number;
-  /** When a build may be tried again whose pod the API server refused, milliseconds since the epoch, by key. */
+  /** When a build may be tried again whose object the API server refused, milliseconds since the epoch, by key. */
   readonly refusedUntil: ReadonlyMap<string, number>;
-  /** How long the pod of a build that went well is kept, milliseconds. */
+  /** How long the objects of a build that went well are kept, milliseconds. */
   readonly keepFinishedMs: number;
 }
 
@@ -19,7 +19,9 @@ export type DeletionReason = 'Outdated' | 'Finished' | 'TriedAgain';
 
 export interface BuildsPlan {
   readonly create: readonly ImageBuild[];
-  readonly delete: readonly { readonly pod: BuildRecord; readonly why: DeletionReason }[];
+  /** Builds under way, whose engine may have something more to make for them. */
+  readonly advance: readonly { readonly build: ImageBuild; readonly record: BuildRecord }[];
+  readonly delete: readonly { readonly record: BuildRecord; readonly why: DeletionReason }[];
   /** How many wait for a slot. */
   readonly queued: number;
   readonly running: number;
@@ -28,28 +30,30 @@ export interface BuildsPlan {
 }
 
 /**
- * Which builds start and which pods go, over all Modules. At most `maxConcurrent` run at once. A free slot goes to the Module that has
+ * Which builds start, go on and go, over all Modules. At most `maxConcurrent` run at once. A free slot goes to the Module that has
  * the fewest running, so that one with forty kernels does not keep another waiting.
  */
 export function planBuilds(snapshot: BuildsSnapshot): BuildsPlan {
-  const deletions: { pod: BuildRecord; why: DeletionReason }[] = [];
+  const deletions: { record: BuildRecord; why: DeletionReason }[] = [];
+  const advance: { build: ImageBuild; record: BuildRecord }[] = [];
   const waiting = new Map<string, ImageBuild[]>();
   const runningOf = new Map<string, number>();
   const times: number[] = [];
   let running = 0;
-  for (const [moduleKey, pods] of snapshot.pods) {
+  for (const [moduleKey, records] of snapshot.records) {
     // One that is being deleted takes its slot until its containers have ended.
-    const active = pods.filter((pod) => !hasEnded(pod)).length;
+    const active = records.filter((record) => !hasEnded(record)).length;
     runningOf.set(moduleKey, active);
     running += active;
   }
   for (const [moduleKey, images] of [...snapshot.wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const pods = snapshot.pods.get(moduleKey) ?? [];
-    if (!images.some(({ undecided }) => undecided)) deletions.push(...outdated(images, pods));
+    const records = snapshot.records.get(moduleKey) ?? [];
+    if (!images.some(({ undecided }) => undecided)) deletions.push(...outdated(images, records));
     const ready: ImageBuild[] = [];
     for (const image of images) {
-      const step = stepOf(image, pods, snapshot);
+      const step = stepOf(image, records, snapshot);
       if (step.kind === 'start') ready.push(step.build);
+      if (step.kind === 'advance') advance.push(step);
       if (step.kind === 'delete') deletions.push(step);
       if (step.kind === 'later') times.push(step.atMs);
     }
@@ -59,6 +63,7 @@ export function planBuilds(snapshot: BuildsSnapshot): BuildsPlan {
   const all = [...waiting.values()].reduce((sum, builds) => sum + builds.length, 0);
   return {
     create,
+    advance,
     delete: deletions,
     queued: all - create.length,
     running: running + create.length,
@@ -68,23 +73,24 @@ export function planBuilds(snapshot: BuildsSnapshot): BuildsPlan {
 
 function outdated(
   images: readonly WantedImage[],
-  pods: readonly BuildRecord[],
-): { pod: BuildRecord; why: 'Outdated' }[] {
+  records: readonly BuildRecord[],
+): { record: BuildRecord; why: 'Outdated' }[] {
   const keys = new Set(images.map(({ build }) => build.key));
-  return pods
+  return records
     .filter(({ key, metadata }) => metadata.deletionTimestamp === undefined && !keys.has(key))
-    .map((pod) => ({ pod, why: 'Outdated' }));
+    .map((record) => ({ record, why: 'Outdated' }));
 }
 
 type Step =
   | { readonly kind: 'start'; readonly build: ImageBuild }
-  | { readonly kind: 'delete'; readonly pod: BuildRecord; readonly why: 'Finished' | 'TriedAgain' }
+  | { readonly kind: 'advance'; readonly build: ImageBuild; readonly record: BuildRecord }
+  | { readonly kind: 'delete'; readonly record: BuildRecord; readonly why: 'Finished' | 'TriedAgain' }
   | { readonly kind: 'later'; readonly atMs: number }
   | { readonly kind: 'wait' };
 
 function stepOf(
   { build, progress, recorded, undecided }: WantedImage,
-  pods: readonly BuildRecord[],
+  records: readonly BuildRecord[],
   { nowMs, keepFinishedMs, refusedUntil }: BuildsSnapshot,
 ): Step {
   const start = (wanted: ImageBuild, attempt: number): Step => {
@@ -94,28 +100,36 @@ function stepOf(
   };
   if (undecided === true) return { kind: 'wait' };
   // A pod that is on its way out has the name that the next one needs.
-  const pod = pods.find(({ metadata }) => metadata.name === build.name);
+  const record = records.find(({ key }) => key === build.key);
+  const isLeaving = record?.metadata.deletionTimestamp !== undefined;
   switch (progress.phase) {
     case 'Queued':
-      return pod === undefined ? start(build, progress.attempts + 1) : { kind: 'wait' };
+      return record === undefined ? start(build, progress.attempts + 1) : { kind: 'wait' };
     case 'Pushed': {
-      if (pod === undefined || pod.metadata.deletionTimestamp !== undefined || !recorded) return { kind: 'wait' };
+      if (record === undefined || isLeaving || !recorded) return { kind: 'wait' };
       const atMs = (Date.parse(progress.since) || 0) + keepFinishedMs;
-      return nowMs >= atMs ? { kind: 'delete', pod, why: 'Finished' } : { kind: 'later', atMs };
+      return nowMs >= atMs ? { kind: 'delete', record, why: 'Finished' } : { kind: 'later', atMs };
     }
     case 'Failed': {
       // Before status has the count of tries, forgetting the pod would forget it.
       if (progress.retryAtMs === undefined || !recorded) return { kind: 'wait' };
       if (nowMs < progress.retryAtMs) return { kind: 'later', atMs: progress.retryAtMs };
-      if (pod !== undefined) {
+      if (record !== undefined) {
         // One of a later try: what the Module said is older than it.
-        const isOver = pod.metadata.deletionTimestamp === undefined && pod.attempt <= progress.attempts;
-        return isOver ? { kind: 'delete', pod, why: 'TriedAgain' } : { kind: 'wait' };
+        const isOver = !isLeaving && record.attempt <= progress.attempts;
+        return isOver ? { kind: 'delete', record, why: 'TriedAgain' } : { kind: 'wait' };
       }
       return start(build, progress.attempts + 1);
     }
-    default:
-      return { kind: 'wait' };
+    case 'Starting':
+    case 'Building':
+    case 'Signing':
+    case 'Pushing': {
+      if (record === undefined || isLeaving) return { kind: 'wait' };
+      const atMs = refusedUntil.get(build.key) ?? 0;
+      if (nowMs < atMs) return { kind: 'later', atMs };
+      return { kind: 'advance', build: { ...build, attempt: record.attempt }, record };
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import type { BuildRecord, ImageBuild } from '../../build/engines/engine.ts';
 import type { FailureCause } from '../../build/pipeline/failure.ts';
 import { metaTime } from '../../kube/objects.ts';
 
-/** How far the image of a kernel is, whoever tells: its pod, or status where the pod has gone. */
+/** How far the image of a kernel is, whoever tells: its objects, or status where those have gone. */
 export type BuildProgress =
   /** Nothing runs for it yet; `message` tells what it waits for. */
   | { readonly phase: 'Queued'; readonly attempts: number; readonly message: string }
@@ -49,12 +49,12 @@ const LONGEST_LOG = 160;
 /** @param recorded what status says of this kernel's build, whichever it is of */
 export function progressOf(
   build: ImageBuild,
-  pods: readonly BuildRecord[],
+  records: readonly BuildRecord[],
   recorded: BuildStatus | undefined,
   retry: RetryPolicy,
 ): BuildProgress {
-  const pod = pods.find(({ key, metadata }) => key === build.key && metadata.deletionTimestamp === undefined);
-  if (pod !== undefined) return progressOfPod(pod, retry);
+  const found = records.find(({ key, metadata }) => key === build.key && metadata.deletionTimestamp === undefined);
+  if (found !== undefined) return progressOfRecord(found, retry);
   if (recorded?.key === build.key) {
     const remembered = progressOfStatus(recorded);
     if (remembered !== undefined) return remembered;
@@ -63,8 +63,7 @@ export function progressOf(
   return { phase: 'Queued', attempts, message: 'waiting for its turn to be built' };
 }
 
-function progressOfPod({ metadata, attempt, observation }: BuildRecord, retry: RetryPolicy): BuildProgress {
-  const pod = metadata.name ?? '';
+function progressOfRecord({ pod, attempt, observation }: BuildRecord, retry: RetryPolicy): BuildProgress {
   switch (observation.phase) {
     case 'Starting':
     case 'Building':

@@ -12,6 +12,7 @@ import type { ReconcileContext, ReconcileResult } from '../../runtime/controller
 import type { EventRecorder, EventSubject } from '../../runtime/event-recorder.ts';
 import { BY_DAEMONSET, BY_MODULE, type Caches, moduleIndexKey } from '../caches.ts';
 import type { ConfigMapWatches } from '../image/config-map-watches.ts';
+import { driverToolkitFor } from '../image/driver-toolkit.ts';
 import type { ImageDesk, WantedImage } from '../image/image-desk.ts';
 import { isRecorded, type RetryPolicy } from '../image/progress.ts';
 import type { ModuleMetrics } from '../metrics.ts';
@@ -214,6 +215,7 @@ export class ModuleReconciler {
 
   #snapshot(module: Module, spec: NormalizedModule, memory: ModuleMemory): ModuleSnapshot {
     const { caches, clock, images, configMaps, buildRetry, options } = this.#deps;
+    const { driverToolkit } = caches;
     const namespace = module.metadata.namespace ?? '';
     const nowMs = clock.now();
     const nodes = caches.nodes.store.list();
@@ -240,12 +242,15 @@ export class ModuleReconciler {
       refusals,
       selectorMemory: observeSelector(memory.selector, spec.selector, nodes, keys.load, nowMs),
       builds: {
-        pods: caches.buildPods.store
-          .byIndex(BY_MODULE, moduleIndexKey(namespace, labelSafe(module.metadata.name ?? '')))
+        records: caches.builds
+          .of(moduleIndexKey(namespace, labelSafe(module.metadata.name ?? '')))
           .filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === module.metadata.uid)),
         configMap: (name) => configMaps.look(namespace, name),
         refusal: (buildKey) => images.refusal(buildKey),
         retry: buildRetry,
+        ...(driverToolkit === undefined
+          ? {}
+          : { driverToolkit: (osImages) => driverToolkitFor(driverToolkit.store.list()[0], osImages) }),
       },
       options,
     };

@@ -38,7 +38,7 @@ async function removing(standing: Pick<DaemonSet, 'metadata' | 'status'> | 'gone
   });
   stubs.push(stub);
   const client = stub.client();
-  const outcome = await new DaemonSetWriter(client, createCaches(client, ENGINE)).apply(
+  const outcome = await new DaemonSetWriter(client, createCaches(client, { engine: ENGINE })).apply(
     { kind: 'remove-if-unused', live },
     { module, takenNames: new Set(), signal: new AbortController().signal, log: captureLog().log },
   );
@@ -101,12 +101,15 @@ async function creatingOver(ownerReferences: DaemonSet['metadata']['ownerReferen
   const client = stub.client();
   const name = action.desired.metadata.name ?? '';
   const takenNames = new Set(isRemembered ? [name] : []);
-  const outcome: WriteOutcome = await new DaemonSetWriter(client, createCaches(client, ENGINE)).apply(action, {
-    module,
-    takenNames,
-    signal: new AbortController().signal,
-    log: captureLog().log,
-  });
+  const outcome: WriteOutcome = await new DaemonSetWriter(client, createCaches(client, { engine: ENGINE })).apply(
+    action,
+    {
+      module,
+      takenNames,
+      signal: new AbortController().signal,
+      log: captureLog().log,
+    },
+  );
   return { name, outcome, methods, takenNames };
 }
 

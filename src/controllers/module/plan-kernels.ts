@@ -104,6 +104,9 @@ function wantedImage(
     ...(lookup?.state === 'there'
       ? { dockerfileVersion: { uid: lookup.uid, resourceVersion: lookup.resourceVersion } }
       : {}),
+    ...(builds.driverToolkit === undefined
+      ? {}
+      : { driverToolkit: builds.driverToolkit(osImagesOf(snapshot.nodes, kernel, arch)) }),
   });
   if (!result.ok) {
     const message = `${mappingField(resolution.mappingIndex)}.${result.problem}`;
@@ -113,16 +116,27 @@ function wantedImage(
   if (configMap !== undefined && lookup !== undefined && lookup.state !== 'there') {
     // Which build is wanted is not known: whatever there is of the last one stays.
     const build = recorded === undefined ? result.build : { ...result.build, key: recorded.key };
-    const found = progressOf(build, builds.pods, recorded, builds.retry);
+    const found = progressOf(build, builds.records, recorded, builds.retry);
     const progress: BuildProgress =
       found.phase === 'Queued' ? { ...found, message: missingConfigMap(configMap, lookup.state) } : found;
     return { resolution, wanted: { build, progress, undecided: true } };
   }
-  const found = progressOf(result.build, builds.pods, recorded, builds.retry);
+  const found = progressOf(result.build, builds.records, recorded, builds.retry);
   const refusal = builds.refusal(result.build.key);
-  const progress: BuildProgress =
-    found.phase === 'Queued' && refusal !== undefined ? { ...found, message: refusal } : found;
+  if (found.phase === 'Queued' && result.obstacle !== undefined) {
+    const progress = { ...found, message: result.obstacle };
+    return { resolution, wanted: { build: result.build, progress, undecided: true } };
+  }
+  const isRefused = (found.phase === 'Queued' || found.phase === 'Starting') && refusal !== undefined;
+  const progress: BuildProgress = isRefused ? { ...found, message: refusal } : found;
   return { resolution, wanted: { build: result.build, progress } };
+}
+
+function osImagesOf(nodes: readonly Node[], kernel: string, arch: string): string[] {
+  return nodes.flatMap(({ status }) => {
+    const info = status?.nodeInfo;
+    return info?.kernelVersion === kernel && info.architecture === arch ? [info.osImage ?? ''] : [];
+  });
 }
 
 function missingConfigMap(name: string, state: 'unknown' | 'missing'): string {

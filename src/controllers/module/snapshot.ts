@@ -3,6 +3,7 @@ import type { NormalizedModule } from '../../api/normalize.ts';
 import type { BuildRecord } from '../../build/engines/engine.ts';
 import type { Node } from '../../kube/core.ts';
 import type { ConfigMapLookup } from '../image/config-map-watches.ts';
+import type { DriverToolkitImage } from '../image/driver-toolkit.ts';
 import type { RetryPolicy } from '../image/progress.ts';
 import type { DaemonSetRecord, PodRecord, RefusalRecord } from '../records.ts';
 
@@ -30,13 +31,15 @@ export interface Unmatched {
 
 /** What is known of the images that are built for a Module. */
 export interface BuildsWorld {
-  /** Pods that build for this Module, those on their way out too. */
-  readonly pods: readonly BuildRecord[];
+  /** Builds for this Module, those on their way out too. */
+  readonly records: readonly BuildRecord[];
   /** A ConfigMap of the Module's namespace. */
   readonly configMap: (name: string) => ConfigMapLookup;
-  /** Why the API server refused the pod of the build of this key. */
+  /** Why the API server refused an object of the build of this key. */
   readonly refusal: (key: string) => string | undefined;
   readonly retry: RetryPolicy;
+  /** OpenShift's image to build drivers in, for nodes that run these; absent elsewhere. */
+  readonly driverToolkit?: (osImages: readonly string[]) => DriverToolkitImage;
 }
 
 /** Everything one decision about a Module is made from. Nothing else is read: same snapshot, same plan. */

@@ -26,7 +26,7 @@ async function patchesOf(node: Node, watchNamespaces: readonly string[] = []): P
   });
   stubs.push(stub);
   const client = stub.client();
-  const caches = createCaches(client, ENGINE, undefined, watchNamespaces);
+  const caches = createCaches(client, { engine: ENGINE, namespaces: watchNamespaces });
   caches.nodes.absorb(node);
   const reconciler = new NodeReconciler(client, caches, new LabelDesk(() => undefined), watchNamespaces);
   const context = { signal: new AbortController().signal, log: captureLog().log, reconcileID: 'test' };
