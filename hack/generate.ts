@@ -7,11 +7,14 @@ import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { CustomResourceDefinition } from '../src/api/crd.ts';
+import type { FieldTree } from '../src/api/served-schema.ts';
 import { OPENSHIFT_RULES } from '../src/controllers/image/openshift-rbac.ts';
 import type { PolicyRule } from '../src/kube/rbac.ts';
 import { startControlPlane } from '../test/harness/control-plane.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { embeddedSchemas } from './generate/embedded.ts';
+import { fieldTree } from './generate/field-tree.ts';
 import { type GeneratedFile, writeFiles, yamlFile } from './generate/files.ts';
 import { imageLockFile } from './generate/image-lock.ts';
 import { kustomization, rbacComponent, rbacFiles } from './generate/rbac.ts';
@@ -43,6 +46,12 @@ async function declaredRules(): Promise<readonly PolicyRule[]> {
   return rules;
 }
 
+/** The fields that the operator wants the served CRD to know: src/api/served-schema.ts. */
+function ownFields({ spec }: CustomResourceDefinition): FieldTree {
+  const { spec: wanted = null, status = null } = fieldTree(spec.versions[0]?.schema.openAPIV3Schema ?? {});
+  return { spec: wanted, status };
+}
+
 async function derived(): Promise<readonly GeneratedFile[]> {
   // Only now: these read the embedded schemas, which may just have been written.
   const { moduleCrd } = await import('../src/api/crd.ts');
@@ -50,6 +59,7 @@ async function derived(): Promise<readonly GeneratedFile[]> {
   const crd = moduleCrd();
   const crdFile = `${crd.spec.group}_modules.yaml`;
   return [
+    { path: 'src/api/fields.gen.json', content: `${JSON.stringify(ownFields(crd), null, 1)}\n` },
     yamlFile(`config/crd/${crdFile}`, crd),
     kustomization('config/crd', [crdFile]),
     ...rbacFiles(await declaredRules()),

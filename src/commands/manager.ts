@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { openshiftEngine } from '../build/engines/openshift.ts';
 import { type PodEngineOptions, podEngine } from '../build/engines/pod.ts';
 import { allCaches, type Caches, createCaches } from '../controllers/caches.ts';
+import { CrdGate } from '../controllers/crd/crd-gate.ts';
 import { buildIsolation } from '../controllers/image/isolation.ts';
 import { Operator } from '../controllers/operator.ts';
 import { KubeClient } from '../kube/client.ts';
@@ -73,6 +74,7 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
     },
   });
   const recorder = new EventRecorder({ client: sideClient, component: 'kmm', instance: identity, log });
+  const crd = new CrdGate({ client, clock: systemClock, log, version: VERSION });
   /** Absent until the API server has told what builds images there. */
   let controllers: Controllers | undefined;
   /** A standby has its caches filled already, so a change of leader costs one lease and no more. */
@@ -94,7 +96,7 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
     serverComponent(
       'probes',
       config.healthProbeBindAddress,
-      probes(() => controllers?.caches),
+      probes(() => controllers?.caches, crd),
       log,
     ),
     {
@@ -118,7 +120,14 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
         await Promise.all([...allCaches(caches).values()].map((informer) => informer.run(signal)));
       },
     },
-    { name: 'controllers', run },
+    {
+      name: 'controllers',
+      // Before the Lease: one that cannot work must not keep an older replica, which can, from it.
+      run: async (signal) => {
+        await crd.opened(signal);
+        await run(signal);
+      },
+    },
   ];
 }
 
@@ -219,10 +228,10 @@ function createElector(config: ManagerConfig, { client, identity, metrics, log, 
   });
 }
 
-function probes(caches: () => Caches | undefined): Readonly<Record<string, Handler>> {
+function probes(caches: () => Caches | undefined, crd: CrdGate): Readonly<Record<string, Handler>> {
   return {
     '/healthz': healthHandler('healthz', { ping: () => undefined }),
-    '/readyz': healthHandler('readyz', { caches: () => assertSynced(caches()) }),
+    '/readyz': healthHandler('readyz', { crd: () => crd.assertOpen(), caches: () => assertSynced(caches()) }),
   };
 }
 

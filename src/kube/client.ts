@@ -251,6 +251,23 @@ export class KubeClient {
     return list.groups ?? [];
   }
 
+  /**
+   * The server's OpenAPI v3 document of a group and version such as `apps/v1`, in which a CRD's schema is whole. Every ServiceAccount may
+   * read it, unless somebody has unbound the ClusterRole system:discovery.
+   */
+  async openApi(groupVersion: string, { signal }: CallOptions = {}): Promise<unknown> {
+    const text = await this.#transport.send({
+      method: 'GET',
+      path: `/openapi/v3/apis/${groupVersion}`,
+      resource: 'openapi',
+      attempted: `get the OpenAPI document of ${groupVersion}`,
+      unservedHint: `the server serves no ${groupVersion}`,
+      signal,
+    });
+    const document: unknown = JSON.parse(text);
+    return document;
+  }
+
   /** Breaks off what is under way and closes all connections. */
   close(): Promise<void> {
     return this.#transport.close();
