@@ -3,22 +3,27 @@
  * `--check` writes nothing and exits 1 with the names of the files that would change; `--offline` keeps the embedded schemas as they
  * are instead of asking an API server for them.
  */
+import { existsSync } from 'node:fs';
 import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import packageJson from '../package.json' with { type: 'json' };
 import type { CustomResourceDefinition } from '../src/api/crd.ts';
 import type { FieldTree } from '../src/api/served-schema.ts';
-import { OPENSHIFT_RULES } from '../src/controllers/image/openshift-rbac.ts';
 import type { PolicyRule } from '../src/kube/rbac.ts';
 import { startControlPlane } from '../test/harness/control-plane.ts';
+import { Progress } from './control-plane/progress.ts';
 import { apiReference } from './generate/api-reference.ts';
+import { chartFiles } from './generate/chart.ts';
 import { embeddedSchemas } from './generate/embedded.ts';
 import { fieldTree } from './generate/field-tree.ts';
 import { type GeneratedFile, writeFiles, yamlFile } from './generate/files.ts';
 import { imageLockFile } from './generate/image-lock.ts';
-import { kustomization, rbacComponent, rbacFiles } from './generate/rbac.ts';
+import { kustomization, kustomizeFiles } from './generate/kustomize.ts';
+import { openshiftComponent } from './generate/openshift.ts';
 import { tablePages } from './generate/tables.ts';
+import { ensureHelm } from './helm/helm.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -62,11 +67,17 @@ async function derived(): Promise<readonly GeneratedFile[]> {
     { path: 'src/api/fields.gen.json', content: `${JSON.stringify(ownFields(crd), null, 1)}\n` },
     yamlFile(`config/crd/${crdFile}`, crd),
     kustomization('config/crd', [crdFile]),
-    ...rbacFiles(await declaredRules()),
-    ...rbacComponent('openshift', OPENSHIFT_RULES),
+    ...chartFiles({ crd, rules: await declaredRules(), version: packageJson.version, alerts: await alertRules() }),
+    ...openshiftComponent(),
     apiReference({ crd, containerFields: CONTAINER_FIELDS }),
     ...(await tablePages(ROOT)),
   ];
+}
+
+/** Written by whoever owns the alerts; the chart has to bring a copy, because helm reads nothing outside of it. */
+async function alertRules(): Promise<string | undefined> {
+  const file = join(ROOT, 'config/components/monitoring/alerts.yaml');
+  return existsSync(file) ? readFile(file, 'utf8') : undefined;
 }
 
 const { values } = parseArgs({ options: { check: { type: 'boolean' }, offline: { type: 'boolean' } } });
@@ -76,5 +87,7 @@ const imageLock = imageLockFile(await readFile(join(ROOT, 'images.lock'), 'utf8'
 changed.push(...(await writeFiles(ROOT, [imageLock], { check })));
 if (values.offline !== true) changed.push(...(await writeFiles(ROOT, [await embedded()], { check })));
 changed.push(...(await writeFiles(ROOT, await derived(), { check })));
+// Last: helm renders the chart as it is on disk.
+changed.push(...(await writeFiles(ROOT, await kustomizeFiles(ROOT, await ensureHelm(new Progress())), { check })));
 for (const path of changed) console.log(check ? `${path} is out of date: run make generate` : `wrote ${path}`);
 if (check && changed.length > 0) process.exitCode = 1;

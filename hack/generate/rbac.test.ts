@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PolicyRule } from '../../src/kube/rbac.ts';
-import { mergeRules, rbacFiles } from './rbac.ts';
+import { mergeRules, operatorRules, type RoleRule } from './rbac.ts';
 
 const rule = fc.record({
   apiGroups: fc.uniqueArray(fc.constantFrom('', 'apps', 'batch'), { minLength: 1 }),
@@ -39,15 +39,14 @@ describe('merged rules', () => {
     );
   });
 
-  it('grant a right of the operator namespace nowhere else', () => {
-    const files = rbacFiles([
+  it('grant each right where it is needed and nowhere else', () => {
+    const rights = operatorRules([
       { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get'], scope: 'operator-namespace' },
-      { apiGroups: [''], resources: ['nodes'], verbs: ['list'] },
+      { apiGroups: [''], resources: ['nodes', 'pods'], verbs: ['list'] },
     ]);
-    const content = (path: string): string => files.find((file) => file.path === path)?.content ?? '';
-    expect(content('config/rbac/role.yaml')).toContain('leases');
-    expect(content('config/rbac/role.yaml')).not.toContain('nodes');
-    expect(content('config/rbac/cluster_role.yaml')).toContain('nodes');
-    expect(content('config/rbac/cluster_role.yaml')).not.toContain('leases');
+    const resourcesOf = (rules: readonly RoleRule[]) => rules.flatMap(({ resources }) => resources);
+    expect(resourcesOf(rights.cluster)).toEqual(['nodes']);
+    expect(resourcesOf(rights.namespaces)).toEqual(['pods']);
+    expect(resourcesOf(rights.ownNamespace)).toEqual(['leases']);
   });
 });

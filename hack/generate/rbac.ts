@@ -1,9 +1,6 @@
 import type { PolicyRule } from '../../src/kube/rbac.ts';
-import { type GeneratedFile, yamlFile } from './files.ts';
 
-const NAME = 'kmm';
-const OPERATOR_NAMESPACE = 'kmm-system';
-const LABELS = { 'app.kubernetes.io/name': NAME, 'app.kubernetes.io/part-of': NAME };
+export const LABELS = { 'app.kubernetes.io/name': 'kmm', 'app.kubernetes.io/part-of': 'kmm' };
 
 /** A rule as it stands in a Role. */
 export interface RoleRule {
@@ -56,87 +53,31 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** The operator's ServiceAccount and exactly the rights its parts declare. */
-export function rbacFiles(rules: readonly PolicyRule[]): readonly GeneratedFile[] {
-  const cluster = mergeRules(rules.filter(({ scope = 'cluster' }) => scope === 'cluster'));
-  const namespace = mergeRules(rules.filter(({ scope }) => scope === 'operator-namespace'));
-  const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace: OPERATOR_NAMESPACE }];
-  const roleRef = (kind: string) => ({ apiGroup: 'rbac.authorization.k8s.io', kind, name: NAME });
-  const rbac = (kind: string, namespaced: boolean) => ({
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind,
-    metadata: { name: NAME, ...(namespaced ? { namespace: OPERATOR_NAMESPACE } : {}), labels: LABELS },
-  });
-  const resources: readonly (readonly [string, object])[] = [
-    ['namespace.yaml', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: OPERATOR_NAMESPACE, labels: LABELS } }],
-    [
-      'service_account.yaml',
-      {
-        apiVersion: 'v1',
-        kind: 'ServiceAccount',
-        metadata: { name: NAME, namespace: OPERATOR_NAMESPACE, labels: LABELS },
-      },
-    ],
-    ['cluster_role.yaml', { ...rbac('ClusterRole', false), rules: cluster }],
-    ['cluster_role_binding.yaml', { ...rbac('ClusterRoleBinding', false), roleRef: roleRef('ClusterRole'), subjects }],
-    ['role.yaml', { ...rbac('Role', true), rules: namespace }],
-    ['role_binding.yaml', { ...rbac('RoleBinding', true), roleRef: roleRef('Role'), subjects }],
-  ];
-  return [
-    ...resources.map(([file, object]) => yamlFile(`config/rbac/${file}`, object)),
-    kustomization(
-      'config/rbac',
-      resources.map(([file]) => file),
-    ),
-  ];
+/** Kinds that belong to no namespace: no Role can give a right on them. */
+const CLUSTER_SCOPED: ReadonlySet<string> = new Set(['nodes', 'tokenreviews', 'subjectaccessreviews', 'namespaces']);
+
+/** The operator's rights by how they are given. */
+export interface OperatorRules {
+  /** On what belongs to no namespace: a ClusterRole, always. */
+  readonly cluster: readonly RoleRule[];
+  /** In every namespace whose Modules are worked on: Roles where these are known, else the same ClusterRole. */
+  readonly namespaces: readonly RoleRule[];
+  /** In the namespace the operator runs in. */
+  readonly ownNamespace: readonly RoleRule[];
 }
 
-/** A kustomize component: more rights of the same ServiceAccount, for clusters that have what they are for. */
-export function rbacComponent(component: string, rules: readonly PolicyRule[]): readonly GeneratedFile[] {
-  const folder = `config/components/${component}`;
-  const name = `${NAME}-${component}`;
-  const roles = (kind: 'ClusterRole' | 'Role', found: readonly PolicyRule[], namespace?: string): readonly object[] => {
-    const metadata = { name, ...(namespace === undefined ? {} : { namespace }), labels: LABELS };
-    const apiVersion = 'rbac.authorization.k8s.io/v1';
-    return [
-      { apiVersion, kind, metadata, rules: mergeRules(found) },
-      {
-        apiVersion,
-        kind: `${kind}Binding`,
-        metadata,
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name },
-        subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: OPERATOR_NAMESPACE }],
-      },
-    ];
+/** Exactly the rights that the parts of the program declare. */
+export function operatorRules(rules: readonly PolicyRule[]): OperatorRules {
+  const own = rules.filter(({ scope }) => scope === 'operator-namespace');
+  const others = rules.filter(({ scope }) => scope !== 'operator-namespace');
+  const narrowed = (isWanted: (resource: string) => boolean): readonly PolicyRule[] =>
+    others.flatMap((rule) => {
+      const resources = rule.resources.filter(isWanted);
+      return resources.length === 0 ? [] : [{ ...rule, resources }];
+    });
+  return {
+    cluster: mergeRules(narrowed((resource) => CLUSTER_SCOPED.has(resource))),
+    namespaces: mergeRules(narrowed((resource) => !CLUSTER_SCOPED.has(resource))),
+    ownNamespace: mergeRules(own),
   };
-  const namespaces = new Set(rules.flatMap(({ scope }) => (typeof scope === 'object' ? scope.namespace : [])));
-  const objects = [
-    ...roles(
-      'ClusterRole',
-      rules.filter(({ scope = 'cluster' }) => scope === 'cluster'),
-    ),
-    ...[...namespaces].flatMap((namespace) =>
-      roles(
-        'Role',
-        rules.filter(({ scope }) => typeof scope === 'object' && scope.namespace === namespace),
-        namespace,
-      ),
-    ),
-  ];
-  return [
-    yamlFile(`${folder}/rbac.yaml`, ...objects),
-    yamlFile(`${folder}/kustomization.yaml`, {
-      apiVersion: 'kustomize.config.k8s.io/v1alpha1',
-      kind: 'Component',
-      resources: ['rbac.yaml'],
-    }),
-  ];
-}
-
-export function kustomization(folder: string, resources: readonly string[]): GeneratedFile {
-  return yamlFile(`${folder}/kustomization.yaml`, {
-    apiVersion: 'kustomize.config.k8s.io/v1beta1',
-    kind: 'Kustomization',
-    resources,
-  });
 }
