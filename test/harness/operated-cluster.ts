@@ -39,6 +39,8 @@ const TEST_FLAGS = [
 
 export interface OperatedClusterOptions extends OperatorOptions {
   readonly controlPlane?: ControlPlaneOptions;
+  /** Installs the operator and says how it is started; config/crd and config/rbac unless given. */
+  readonly install?: (controlPlane: ControlPlane) => Promise<OperatorOptions>;
 }
 
 /** Starts a control plane and an operator before the file's tests and ends both after them. Call it at the top level. */
@@ -53,6 +55,7 @@ export class OperatedCluster {
   readonly #options: OperatedClusterOptions;
   #parts: { readonly controlPlane: ControlPlane; readonly cluster: Cluster } | undefined;
   #operator: OperatorProcess | undefined;
+  #installed: OperatorOptions = {};
 
   constructor(options: OperatedClusterOptions) {
     this.#options = options;
@@ -61,8 +64,13 @@ export class OperatedCluster {
   async start(name: string): Promise<void> {
     const controlPlane = await startControlPlane({ name, ...this.#options.controlPlane });
     this.#parts = { controlPlane, cluster: await clusterAround(controlPlane) };
-    await installOperator(controlPlane);
+    await this.install(this.#options.install ?? installByKustomize);
     await this.startOperator();
+  }
+
+  /** Installs the operator, or what is to be there in its place; the next one that is started is started so. */
+  async install(install: (controlPlane: ControlPlane) => Promise<OperatorOptions>): Promise<void> {
+    this.#installed = await install(this.controlPlane);
   }
 
   async stop(): Promise<void> {
@@ -85,8 +93,8 @@ export class OperatedCluster {
 
   /** Starts the operator: the first one, or the next after one that was killed or stopped. */
   async startOperator(flags: readonly string[] = []): Promise<OperatorProcess> {
-    const all = [...TEST_FLAGS, ...(this.#options.flags ?? []), ...flags];
-    this.#operator = await startOperator(this.controlPlane, { ...this.#options, flags: all });
+    const all = [...TEST_FLAGS, ...(this.#installed.flags ?? []), ...(this.#options.flags ?? []), ...flags];
+    this.#operator = await startOperator(this.controlPlane, { ...this.#installed, ...this.#options, flags: all });
     return this.#operator;
   }
 
@@ -251,6 +259,11 @@ export class OperatedCluster {
     if (this.#parts === undefined) throw new Error('the cluster is started before the first test, not before');
     return this.#parts;
   }
+}
+
+async function installByKustomize(controlPlane: ControlPlane): Promise<OperatorOptions> {
+  await installOperator(controlPlane);
+  return {};
 }
 
 function marksOf(ref: ModuleRef, node: Node): { load?: string; ready?: string; loaded?: string } {

@@ -22,6 +22,8 @@ export interface OperatorOptions {
   readonly program?: string;
   /** Another kubeconfig than one with a token of the operator's ServiceAccount. */
   readonly kubeconfig?: string;
+  /** Returns as soon as the process runs, for an operator that is not to become ready. */
+  readonly unready?: boolean;
 }
 
 /** One line of the operator's log. */
@@ -70,7 +72,7 @@ export async function startOperator(
   );
   closeSync(log);
   const operator = new OperatorProcess(child, logFile, metrics, probes);
-  await operator.waitUntilReady();
+  if (options.unready !== true) await operator.waitUntilReady();
   return operator;
 }
 
@@ -121,6 +123,15 @@ export class OperatorProcess {
       { what: 'the operator to be ready' },
     );
     if (this.#ended) throw new Error(`the operator ended with ${await this.exited}: ${await this.#lastLines()}`);
+  }
+
+  /** What `/readyz` says; undefined while nobody listens. */
+  async readyz(): Promise<string | undefined> {
+    try {
+      return (await this.#get(this.#probes, '/readyz', AbortSignal.timeout(5_000))).text;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Prometheus text of `/metrics`. */

@@ -1,0 +1,167 @@
+/** The chart without a cluster: what it refuses, and that its two faces and the program agree. */
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { managerFlagReference, parseManagerConfig } from '../../../src/commands/config.ts';
+import type { KubeObject } from '../../../src/kube/objects.ts';
+import { useCluster } from '../../harness/cluster.ts';
+import type { ControlPlane } from '../../harness/control-plane.ts';
+import { CHART, type Deployment, Helm, objectsIn } from '../../harness/helm.ts';
+
+const CONFIG = fileURLToPath(new URL('../../../config', import.meta.url));
+
+let helm: Helm;
+let controlPlane: ControlPlane;
+
+beforeAll(async () => {
+  ({ controlPlane } = await useCluster());
+  helm = await Helm.on(controlPlane);
+});
+
+function isDeployment(object: KubeObject): object is Deployment {
+  return object.kind === 'Deployment';
+}
+
+function deploymentIn(objects: readonly KubeObject[]): Deployment {
+  const found = objects.find(isDeployment);
+  if (found === undefined) throw new Error('there is no Deployment');
+  return found;
+}
+
+function flagsOf(objects: readonly KubeObject[]): readonly string[] {
+  return (deploymentIn(objects).spec.template.spec.containers[0]?.args ?? []).slice(1);
+}
+
+function kindsOf(objects: readonly KubeObject[]): readonly string[] {
+  return objects.map(({ kind, metadata }) => `${kind} ${[metadata.namespace, metadata.name].join('/')}`);
+}
+
+describe('the chart', () => {
+  it('has nothing that helm lint finds fault with', async () => {
+    expect(await helm.run('lint', '--strict', CHART)).toContain('0 chart(s) failed');
+  });
+
+  it.each([
+    ['replicas=two', '/replicas'],
+    ['replicas=21', '/replicas'],
+    ['image.tga=x', "/image': additional properties 'tga' not allowed"],
+    ['build.engine=kaniko', '/build/engine'],
+    ['build.retryBackoff=soon', '/build/retryBackoff'],
+    ['logLevel=loud', '/logLevel'],
+    ['watchNamespaces={Drivers}', '/watchNamespaces/0'],
+    ['networkPolicy.apiServer.cidrs={here}', '/networkPolicy/apiServer/cidrs/0'],
+    ['extraArgs={-v}', '/extraArgs/0'],
+    ['registry.enabled=true', 'registry.enabled'],
+    ['nonsense=1', 'nonsense'],
+  ])('refuses %s and names the field', async (value, expected) => {
+    const { code, stderr } = await helm.try('template', 'kmm', CHART, '--set', value);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(expected);
+  });
+
+  it('gives the same objects as config/default, but for the namespace, which helm makes itself', async () => {
+    const withoutHelm = (object: KubeObject): KubeObject => {
+      const { labels = {}, annotations = {}, ...metadata } = object.metadata;
+      const { 'helm.sh/chart': _chart, 'app.kubernetes.io/managed-by': _manager, ...others } = labels;
+      const { 'helm.sh/resource-policy': _policy, ...notes } = annotations;
+      return { ...object, metadata: { ...metadata, labels: others, annotations: notes } };
+    };
+    const byName = (objects: readonly KubeObject[]): ReadonlyMap<string, KubeObject> =>
+      new Map(objects.map((object) => [kindsOf([object]).join(), withoutHelm(object)]));
+    const kustomized = objectsIn(await controlPlane.kubectl(['kustomize', `${CONFIG}/default`]));
+    const rendered = byName(await helm.template());
+    expect([...rendered.keys()].join()).toContain('CustomResourceDefinition');
+    expect(byName(kustomized.filter(({ kind }) => kind !== 'Namespace'))).toEqual(rendered);
+  });
+
+  it('renders no flag that kmm manager does not know, whatever is set', async () => {
+    const values = [
+      'watchNamespaces={a,b}',
+      'build.seccompProfile=profiles/build.json',
+      'build.registriesConf=mirrors',
+      'modules.priorityClassName=',
+      'metrics.port=9090',
+      'extraArgs={--status-interval=10s}',
+      // Written as soon as the program has the flag.
+      ...(managerFlagReference().some(({ flag }) => flag === '--build-engine') ? ['build.engine=pod'] : []),
+    ];
+    for (const set of [[], values]) {
+      const flags = flagsOf(await helm.template(...set));
+      const parsed = parseManagerConfig(flags, {}, () => 'kmm-system');
+      expect(parsed.ok ? [] : parsed.errors).toEqual([]);
+    }
+    const flags = flagsOf(await helm.template(...values));
+    expect(flags).toContain('--watch-namespaces=a,b');
+    expect(flags).toContain('--metrics-bind-address=:9090');
+    expect(flags).toContain('--priority-class-name=');
+    expect(flags).toContain('--status-interval=10s');
+  });
+
+  it('runs the operator as nobody, with a root that is read only and no capability', async () => {
+    const { spec } = deploymentIn(await helm.template()).spec.template;
+    expect(spec.securityContext).toEqual({
+      runAsNonRoot: true,
+      runAsUser: 65532,
+      runAsGroup: 65532,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    expect(spec.containers).toMatchObject([
+      {
+        securityContext: {
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        },
+      },
+    ]);
+  });
+
+  it('leaves the user id to OpenShift where it is OpenShift', async () => {
+    const own = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };
+    const args = ['--api-versions', 'security.openshift.io/v1'];
+    const byHelm = objectsIn(await helm.run('template', 'kmm', CHART, ...args));
+    expect(deploymentIn(byHelm).spec.template.spec.securityContext).toEqual(own);
+    const overlay = { resources: [`${CONFIG}/default`], components: [`${CONFIG}/components/openshift`] };
+    expect(deploymentIn(await kustomized(overlay)).spec.template.spec.securityContext).toEqual(own);
+  });
+
+  it('makes Roles in the watched namespaces, and its ClusterRole is for nodes alone then', async () => {
+    const objects = await helm.template('watchNamespaces={a,b,kmm-system}');
+    const names = kindsOf(objects);
+    for (const namespace of ['a', 'b', 'kmm-system']) {
+      expect(names).toContain(`Role ${namespace}/kmm-modules`);
+      expect(names).toContain(`RoleBinding ${namespace}/kmm-modules`);
+    }
+    expect(new Set(names).size).toBe(names.length);
+    const [clusterRole] = objects.filter(({ kind }) => kind === 'ClusterRole');
+    expect(clusterRole).toMatchObject({ rules: [{ apiGroups: [''], resources: ['nodes'] }] });
+  });
+
+  it('makes a disruption budget only where a replica can be spared', async () => {
+    expect(kindsOf(await helm.template()).join()).toContain('PodDisruptionBudget');
+    expect(kindsOf(await helm.template('replicas=1')).join()).not.toContain('PodDisruptionBudget');
+  });
+
+  it('makes a ServiceMonitor where one is wanted, and none else', async () => {
+    expect(kindsOf(await helm.template()).join()).not.toContain('ServiceMonitor');
+    const objects = await helm.template('metrics.serviceMonitor.enabled=true', 'metrics.serviceMonitor.labels.team=a');
+    expect(objects.find(({ kind }) => kind === 'ServiceMonitor')?.metadata.labels).toMatchObject({ team: 'a' });
+  });
+
+  it('is of the version of the program', async () => {
+    const { version }: { readonly version: string } = JSON.parse(
+      await readFile(new URL('../../../package.json', import.meta.url), 'utf8'),
+    );
+    expect(await helm.run('show', 'chart', CHART)).toContain(`appVersion: ${version}`);
+  });
+});
+
+/** What kustomize makes of a kustomization of a user's. */
+async function kustomized(kustomization: object): Promise<readonly KubeObject[]> {
+  const folder = await mkdtemp(join(controlPlane.directory, 'kustomize-'));
+  const paths = JSON.stringify(kustomization).replaceAll(`${CONFIG}/`, `${relative(folder, CONFIG)}/`);
+  await writeFile(join(folder, 'kustomization.yaml'), paths);
+  return objectsIn(await controlPlane.kubectl(['kustomize', folder]));
+}

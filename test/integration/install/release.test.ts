@@ -1,0 +1,203 @@
+/**
+ * The life of a release on the real API server, as the documents tell it: helm install, upgrade, rollback, uninstall, purge, and
+ * kustomize. The operator runs as a process, with the flags and the ServiceAccount that its Deployment says. The tests follow one another.
+ */
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+
+import type { CustomResourceDefinition } from '../../../src/api/crd.ts';
+import { MODULE_LOADER_ROLE } from '../../../src/api/labels.ts';
+import type { ControlPlane } from '../../harness/control-plane.ts';
+import { eventually } from '../../harness/eventually.ts';
+import { CHART, deployedOperator, Helm, RELEASE } from '../../harness/helm.ts';
+import { aModule, nodesOf } from '../../harness/modules.ts';
+import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
+import { OPERATOR_NAMESPACE, type OperatorOptions } from '../../harness/operator.ts';
+import { run } from '../../harness/run.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const KERNELS = ['6.1.0-50-cloud-amd64', '6.1.0-56-cloud-amd64', '6.12.1'];
+const CRD = 'modules.kmm.sigs.x-k8s.io';
+const IN_OPERATORS_NAMESPACE = ['--namespace', OPERATOR_NAMESPACE];
+
+/** Until there has been a release, the previous one is this one under an older version and with other values. */
+const PREVIOUS = '0.0.9';
+const PREVIOUS_VALUES = ['--set', 'replicas=1,logLevel=debug,build.maxConcurrent=2'];
+
+const kmm = useOperatedCluster('release', {
+  install: async (controlPlane) => {
+    const helm = await Helm.on(controlPlane);
+    const previous = await helm.package(CHART, PREVIOUS);
+    await helm.run('install', RELEASE, previous, ...IN_OPERATORS_NAMESPACE, '--create-namespace', ...PREVIOUS_VALUES);
+    return deployedWhenServed(controlPlane);
+  },
+});
+
+async function deployedWhenServed(controlPlane: ControlPlane): Promise<OperatorOptions> {
+  await controlPlane.kubectl(['wait', '--for=condition=Established', `crd/${CRD}`, '--timeout=60s']);
+  return deployedOperator(controlPlane);
+}
+
+async function helm(...args: readonly string[]): Promise<string> {
+  return (await Helm.on(kmm.controlPlane)).run(...args, ...IN_OPERATORS_NAMESPACE);
+}
+
+/** Uids, container IDs and restarts of the loaders: what an upgrade of the operator must leave as it is. */
+async function loaders(ref: ModuleRef): Promise<readonly string[]> {
+  return (await kmm.pods(ref, MODULE_LOADER_ROLE))
+    .map(({ metadata, status }) => {
+      const [container] = status?.containerStatuses ?? [];
+      return `${metadata.name} ${metadata.uid} ${container?.containerID} ${container?.restartCount}`;
+    })
+    .toSorted();
+}
+
+/** Stops the operator, changes the release, and starts the operator that the Deployment then tells of. */
+async function replacedBy(change: () => Promise<unknown>): Promise<void> {
+  await kmm.operator.stop();
+  await change();
+  await kmm.install(deployedOperator);
+  await kmm.startOperator();
+  await kmm.untilIdle();
+}
+
+/** Gives the chart in a folder of the cluster's, with a CRD that lacks `spec.tolerations` and `status.loaded`, as an older one might. */
+async function chartWithOlderCrd(): Promise<string> {
+  const folder = join(kmm.controlPlane.directory, 'older');
+  await cp(CHART, folder, { recursive: true });
+  const file = join(folder, 'files/modules-crd.yaml');
+  const crd: CustomResourceDefinition = parse(await readFile(file, 'utf8'));
+  const { spec, status } = crd.spec.versions[0]?.schema.openAPIV3Schema.properties ?? {};
+  for (const [schema, field] of [[spec, 'tolerations'] as const, [status, 'loaded'] as const]) {
+    if (schema?.properties?.[field] === undefined)
+      throw new Error(`the CRD has no ${field} any more: take another field`);
+    Reflect.deleteProperty(schema.properties, field);
+  }
+  await writeFile(file, stringify(crd, { aliasDuplicateObjects: false }));
+  return folder;
+}
+
+const ref: ModuleRef = { name: 'live', namespace: 'drivers' };
+let before: readonly string[] = [];
+
+describe('a release of the chart', () => {
+  it('is installed by one command, and its operator loads modules with the rights and flags it was given', async () => {
+    await kmm.controlPlane.kubectl(['create', 'namespace', ref.namespace]);
+    await kmm.addNodes('release', nodesOf(ref.name), ...KERNELS);
+    await kmm.apply(aModule(ref.name).inNamespace(ref.namespace).withDevicePlugin());
+    await kmm.untilLoaded(ref, KERNELS.length);
+    before = await loaders(ref);
+    expect(before).toHaveLength(KERNELS.length);
+  });
+
+  it('fits into its Secret many times over', async () => {
+    const secrets = await kmm.controlPlane.kubectl(['get', 'secret', '-n', OPERATOR_NAMESPACE, '-o', 'json']);
+    // An API server takes objects up to about 1 MB.
+    expect(secrets.length).toBeLessThan(400_000);
+  });
+
+  it('has pods that the Pod Security level restricted lets through', async () => {
+    const level = 'pod-security.kubernetes.io/enforce=restricted';
+    await kmm.controlPlane.kubectl(['label', 'namespace', OPERATOR_NAMESPACE, level]);
+    await kmm.controlPlane.kubectl(['delete', 'pods', '--all', '-n', OPERATOR_NAMESPACE, '--wait=false']);
+    await eventually(
+      async () => {
+        const pods = await kmm.cluster.pods.list(OPERATOR_NAMESPACE, { 'app.kubernetes.io/component': 'manager' });
+        expect(pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined)).toHaveLength(1);
+      },
+      { what: 'the pod of the operator to be there again' },
+    );
+  });
+
+  it('is upgraded with Modules live: the CRD stays served, no loader restarts and nothing is written (I2)', async () => {
+    const mark = await kmm.controlPlane.auditMark();
+    await replacedBy(() => helm('upgrade', RELEASE, CHART, '--reset-values'));
+    expect(await loaders(ref)).toEqual(before);
+    expect(await kmm.operatorWrites(mark)).toEqual([]);
+    const { flags = [] } = await deployedOperator(kmm.controlPlane);
+    expect(flags).toContain('--max-concurrent-builds=4');
+  });
+
+  it('is rolled back with Modules live, and back come the values it had', async () => {
+    const mark = await kmm.controlPlane.auditMark();
+    await replacedBy(() => helm('rollback', RELEASE, '1'));
+    expect(await loaders(ref)).toEqual(before);
+    expect(await kmm.operatorWrites(mark)).toEqual([]);
+    const { flags = [] } = await deployedOperator(kmm.controlPlane);
+    expect(flags).toContain('--max-concurrent-builds=2');
+    expect(await helm('list', '-o', 'json')).toContain(`"app_version":"${PREVIOUS}"`);
+  });
+
+  it('leaves Modules, loaders and the CRD when it is uninstalled, and says so', async () => {
+    await kmm.operator.stop();
+    expect(await helm('uninstall', RELEASE)).toContain(`[CustomResourceDefinition] ${CRD}`);
+    expect(await loaders(ref)).toEqual(before);
+    expect((await kmm.module(ref)).status?.loaded).toBe(`${KERNELS.length}/${KERNELS.length}`);
+    const left = await kmm.controlPlane.kubectl(['get', 'deployments,serviceaccounts', '-n', OPERATOR_NAMESPACE]);
+    expect(left).not.toContain(RELEASE);
+  });
+
+  it('takes up its Modules again when it is installed again', async () => {
+    const mark = await kmm.controlPlane.auditMark();
+    await kmm.install(async (controlPlane) => {
+      await helm('install', RELEASE, CHART);
+      return deployedOperator(controlPlane);
+    });
+    await kmm.startOperator();
+    await kmm.untilIdle();
+    expect(await loaders(ref)).toEqual(before);
+    expect(await kmm.operatorWrites(mark)).toEqual([]);
+    await kmm.operator.stop();
+    await helm('uninstall', RELEASE);
+  });
+
+  it('is removed for good by the second command: every module is unloaded', async () => {
+    const kubeconfig = `--kubeconfig=${kmm.controlPlane.kubeconfig}`;
+    const args = [join(ROOT, 'src/main.ts'), 'purge', kubeconfig, `--namespace=${OPERATOR_NAMESPACE}`, '--yes'];
+    // A Lease that was given up is free at once.
+    const purged = await run(process.execPath, args);
+    expect(purged).toMatchObject({ code: 0, stderr: '' });
+    await kmm.controlPlane.kubectl(['delete', 'crd', CRD]);
+    expect(await loaders(ref)).toEqual([]);
+    expect(await kmm.marks(ref, 'release-0')).toEqual({});
+  });
+});
+
+describe('an operator whose CRD is older than itself', () => {
+  it('is not ready and says what is missing and what to run, and is ready without a restart once it is upgraded', async () => {
+    await helm('install', RELEASE, await chartWithOlderCrd());
+    await kmm.install(async (controlPlane) => ({ ...(await deployedWhenServed(controlPlane)), unready: true }));
+    const operator = await kmm.startOperator();
+    await eventually(async () => expect(await operator.readyz()).toContain('is older than this operator'), {
+      what: 'the operator to say that the CRD is older',
+    });
+    expect(await operator.readyz()).toContain('it has no spec.tolerations, status.loaded, and');
+    expect(await operator.readyz()).toContain('Run `helm upgrade` with the chart of release');
+    expect(await operator.log()).toContainEqual(
+      expect.objectContaining({ level: 'warn', problem: expect.stringContaining('spec.tolerations') }),
+    );
+
+    await helm('upgrade', RELEASE, CHART);
+    await operator.waitUntilReady();
+    await kmm.apply(aModule('later').inNamespace(ref.namespace).withSelector(nodesOf(ref.name)));
+    await kmm.untilLoaded({ ...ref, name: 'later' }, KERNELS.length);
+    await kmm.deleteModule({ ...ref, name: 'later' });
+    await kmm.untilGone({ ...ref, name: 'later' });
+    await operator.stop();
+    await helm('uninstall', RELEASE);
+  });
+});
+
+describe('kustomize', () => {
+  it('installs the same by one command', async () => {
+    const folder = join(ROOT, 'config/default');
+    await kmm.controlPlane.kubectl(['apply', '--server-side', '--force-conflicts', '-k', folder]);
+    await kmm.install(deployedWhenServed);
+    await kmm.startOperator();
+    await kmm.apply(aModule('kustomized').inNamespace(ref.namespace).withSelector(nodesOf(ref.name)));
+    await kmm.untilLoaded({ ...ref, name: 'kustomized' }, KERNELS.length);
+  });
+});
