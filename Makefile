@@ -2,7 +2,7 @@
 # A fresh machine needs git, make, npm and Go 1.26.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate bench build setup clean dependencies
+.PHONY: help demo test lint format generate bench build images setup clean dependencies
 MAKEFLAGS += --no-print-directory
 
 # Node 24 is a dependency like the others: the machine's own may be older.
@@ -32,6 +32,9 @@ bench: setup ## Measure the operator on 100 and 1,000 simulated nodes (ARGS=--la
 
 build: dependencies ## Bundle the operator into dist/
 	@$(NODE) hack/bundle.ts
+
+images: dependencies ## Build the images of operator and builder into out/images/ (ARGS=--help: options, ARGS='--push HOST')
+	@$(NODE) hack/images.ts $(ARGS)
 
 setup: dependencies ## Install the libraries and find or build the control plane
 	@$(NODE) hack/setup.ts --quiet

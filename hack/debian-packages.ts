@@ -2,32 +2,27 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Progress } from './control-plane/progress.ts';
+import { builderPackages } from './images/packages.ts';
 
 const run = promisify(execFile);
 
-/** Those of the builder image (images/builder), and behind them what only tests need. */
+/** sign-file is in the package of the kernel's build tools, whose name has the version of the distribution's kernel. */
+const SIGN_FILE_PACKAGE = /^linux-kbuild-[0-9.]+$/;
+
+/** Those of the builder image, and behind them what only tests and `make images` need. */
 const PACKAGES = [
-  'buildah',
-  'git',
-  'kmod',
-  'openssh-client',
-  'skopeo',
-  'uidmap',
-  'util-linux',
-  'xz-utils',
+  ...builderPackages().filter((name) => !SIGN_FILE_PACKAGE.test(name)),
   'apache2-utils',
   'busybox-static',
   'docker-registry',
   'gcc',
   'libc6-dev',
   'make',
+  'mmdebstrap',
   'openssh-server',
   'openssl',
-  'zstd',
+  'runc',
 ];
-
-/** sign-file is in the package of the kernel's build tools, whose name has the version of the distribution's kernel. */
-const SIGN_FILE_PACKAGE = /^linux-kbuild-[0-9.]+$/;
 
 /**
  * Installs what is missing, which takes root and about half a minute.

@@ -1,0 +1,61 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BaseRecipe, baseTag, type ImageName, mmdebstrapArguments } from './recipe.ts';
+import { type Tool, tool } from './tool.ts';
+
+/** buildah with a storage of ours, in the user's cache: bases stay there from one run to the next. */
+export class ImageStorage {
+  readonly folder: string;
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    const configured = process.env['XDG_CACHE_HOME'] ?? '';
+    this.folder = join(configured === '' ? join(homedir(), '.cache') : configured, 'kmm', 'images');
+    this.#signal = signal;
+  }
+
+  /** Gives standard output; the rest is in the error, if there is one. */
+  readonly buildah: Tool = (...args) => tool('buildah', [...this.options, ...args], this.#signal);
+
+  /** Of every program that reads this storage. */
+  get options(): readonly string[] {
+    return ['--root', join(this.folder, 'storage'), '--runroot', join(this.folder, 'run')];
+  }
+
+  async has(image: string): Promise<boolean> {
+    await mkdir(this.folder, { recursive: true });
+    return (await this.buildah('images', '--quiet', '--filter', `reference=${image}`)).trim() !== '';
+  }
+
+  /** Makes a base of Debian packages, in the place of older ones of the same image. */
+  async makeBase(image: ImageName, recipe: BaseRecipe): Promise<void> {
+    const folder = await mkdtemp(join(tmpdir(), 'kmm-base-'));
+    try {
+      const archive = join(folder, 'base.tar');
+      await tool('mmdebstrap', mmdebstrapArguments(recipe, archive), this.#signal);
+      const before = await this.#tagsOf(image);
+      const container = (await this.buildah('from', '--quiet', 'scratch')).trim();
+      try {
+        await this.buildah('add', '--quiet', container, archive, '/');
+        await this.buildah('commit', '--quiet', '--format=oci', container, baseTag(image, recipe));
+      } finally {
+        await this.buildah('rm', container);
+      }
+      const outdated = before.filter((tag) => tag !== baseTag(image, recipe));
+      if (outdated.length > 0) await this.buildah('rmi', ...outdated);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Images that lost their name to a newer one. */
+  async prune(): Promise<void> {
+    await this.buildah('rmi', '--prune');
+  }
+
+  async #tagsOf(image: ImageName): Promise<readonly string[]> {
+    const answer = await this.buildah('images', '--format', '{{.Name}}:{{.Tag}}');
+    return answer.split('\n').filter((name) => name.startsWith(`localhost/kmm-base-${image}:`));
+  }
+}

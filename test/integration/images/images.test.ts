@@ -1,0 +1,150 @@
+/** The images that `make images` makes, run by a real OCI runtime with exactly the rights that pods have. */
+import { access, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { podEngine } from '../../../src/build/engines/pod.ts';
+import type { BuildIsolation } from '../../../src/build/engines/pod-security.ts';
+import { decodeReport, type Report } from '../../../src/build/pipeline/report.ts';
+import { lockedImage, referenceOf } from '../../../src/commands/image-lock.ts';
+import { VERSION } from '../../../src/commands/version.ts';
+import type { Container, Pod } from '../../../src/kube/core.ts';
+import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
+import { aBuild } from '../../harness/builds.ts';
+import { PodRuntime } from '../../harness/pod-runtime.ts';
+import { ProductImages } from '../../harness/product-images.ts';
+import { type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
+import { runOrThrow } from '../../harness/run.ts';
+import type { ContainerImage } from '../../harness/runtime-spec.ts';
+import { makeSignKeys } from '../../harness/sign-keys.ts';
+
+// Only root may start a runtime that gives a container ids of its own.
+const isRoot = process.getuid?.() === 0;
+/** The bases are made once on a machine: 150 MB of Debian packages. */
+const COLD = 10 * 60_000;
+
+let images: ProductImages;
+let registry: RegistryServer;
+let base: string;
+let kernel: string;
+
+beforeAll(async () => {
+  if (!isRoot) return;
+  images = await ProductImages.make(AbortSignal.timeout(COLD));
+  registry = await startRegistry();
+  base = await pushBaseImage(registry.host);
+  ({ kernel } = await buildFixtures());
+}, COLD);
+
+afterAll(async () => {
+  await registry?.stop();
+  await images?.[Symbol.asyncDispose]();
+});
+
+const local = (name: string): string => `localhost/${referenceOf(lockedImage(name))}`;
+
+describe.skipIf(!isRoot)('the image of the operator', () => {
+  /** What Pod Security calls restricted, and a root folder that cannot be written to. */
+  const RESTRICTED = {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  };
+  let image: ContainerImage;
+  beforeAll(async () => {
+    image = await images.unpacked(local('operator'));
+  });
+
+  async function kmm(...args: readonly string[]) {
+    const container: Container = { name: 'manager', args, securityContext: RESTRICTED };
+    const pod: Pod = { metadata: { name: 'operator' }, spec: { containers: [container] } };
+    await using runtime = await PodRuntime.create(pod);
+    return runtime.run(container, image);
+  }
+
+  test('runs as a user without a name or a right, on a root folder that is read-only', async () => {
+    expect(image.user).toBe('65532:65532');
+    expect(await kmm('version')).toMatchObject({ code: 0, log: `kmm ${VERSION}\n` });
+  });
+
+  test('is the manager unless told otherwise, which knows its flags', async () => {
+    expect(image.command).toEqual(['manager']);
+    const { code, log } = await kmm('manager', '--help');
+    expect(log).toContain('--builder-image');
+    expect(code).toBe(0);
+  });
+
+  test('has no shell, no package manager and no program but Node', async () => {
+    await expect(access(join(image.root, 'bin/sh'))).rejects.toThrow('ENOENT');
+    const programs = await Promise.all(
+      ['bin', 'sbin', 'usr/bin', 'usr/sbin', 'usr/local/bin'].map((folder) =>
+        readdir(join(image.root, folder)).catch(() => []),
+      ),
+    );
+    expect(programs.flat()).toEqual(['node']);
+  });
+
+  test('says in its labels what it is and of which commit', async () => {
+    const { stdout } = await runOrThrow('git', ['rev-parse', 'HEAD']);
+    expect(await images.labels(local('operator'))).toMatchObject({
+      'org.opencontainers.image.version': VERSION,
+      'org.opencontainers.image.revision': expect.stringContaining(stdout.trim()),
+      'org.opencontainers.image.licenses': 'Apache-2.0',
+      'org.opencontainers.image.created': expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+    });
+  });
+});
+
+describe.skipIf(!isRoot)('the image of the builder, in the very pod that the operator makes', () => {
+  test.each<[BuildIsolation['kind']]>([['capabilities'], ['user-namespace']])(
+    'builds, signs and pushes an image of a module, with the rights of the isolation %s',
+    async (kind) => {
+      const name = local('builder');
+      const image = kind === 'user-namespace' ? await images.shifted(name) : await images.unpacked(name);
+      const keys = await makeSignKeys(`signer for ${kind}`);
+      const pod = buildPod(kind);
+      await using runtime = await PodRuntime.create(pod, {
+        registry: { '.dockerconfigjson': '{"auths":{}}' },
+        key: { key: keys.key },
+        cert: { cert: keys.certificate },
+      });
+      let report: Report | undefined;
+      for (const container of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
+        const { code, log, terminationMessage } = await runtime.run(container, image);
+        expect(code, log).toBe(0);
+        report = decodeReport(terminationMessage);
+      }
+      expect(report).toMatchObject({
+        result: 'built',
+        files: [{ path: `/opt/lib/modules/${kernel}/dummy.ko`, signer: `signer for ${kind}` }],
+      });
+      expect(await registry.tags(`built/${kind}`)).toContain('1');
+      // Copying every layer whole works too, and takes a hundred times as long for a large base.
+      expect(await readdir(runtime.volume('work'))).not.toContain('vfs');
+    },
+  );
+
+  function buildPod(kind: BuildIsolation['kind']): Pod {
+    const engine = podEngine({ builderImage: local('builder'), isolation: () => ({ kind }) });
+    return engine.desired(
+      aBuild({
+        kernel,
+        mapping: {
+          literal: kernel,
+          containerImage: `${registry.host}/built/${kind}:1`,
+          build: { dockerfile: dockerfile(), pull: { insecure: true }, push: { insecure: true } },
+          sign: { keySecret: { name: 'key' }, certSecret: { name: 'cert' } },
+        },
+      }),
+    );
+  }
+
+  const dockerfile = (): string =>
+    [
+      `FROM ${base} AS build`,
+      'ARG KERNEL_FULL_VERSION',
+      'RUN mkdir -p /opt/lib/modules/$KERNEL_FULL_VERSION && cp /src/dummy.ko /opt/lib/modules/$KERNEL_FULL_VERSION/',
+      'FROM scratch',
+      'COPY --from=build /opt /opt',
+    ].join('\n');
+});
