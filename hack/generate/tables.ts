@@ -12,7 +12,11 @@ interface TablePage {
   readonly source: string;
   /** Name of what the source exports: the rows, an object whose values they are, or a function that gives them. */
   readonly table: string;
+  /** More tables below it. */
+  readonly sections?: readonly Section[];
 }
+
+type Section = Pick<TablePage, 'title' | 'introduction' | 'source' | 'table'>;
 
 const PAGES: readonly TablePage[] = [
   {
@@ -57,10 +61,29 @@ The label \`controller\` is \`module\`, \`node\` or \`image\`. The states of \`k
   },
   {
     page: 'docs/reference/build-errors.md',
-    title: 'Build errors of registries',
-    introduction: `What a build says when a registry fails it, and the cure: see [Registries](../usage/registries.md). The fields named are those for the image that is pushed; where a base image fails, the sentence names \`build.pull\` instead of \`build.push\`. Blame \`user\`: not tried again until the Module changes. Blame \`infrastructure\`: tried again, with backoff.`,
+    title: 'Build errors',
+    introduction: `What a build says when it fails, and the cure. Blame \`user\`: not tried again until the Module changes. Blame \`infrastructure\`: tried again, with backoff.
+
+## Registries
+
+See [Registries](../usage/registries.md). The fields named are those for the image that is pushed; where a base image fails, the sentence names \`build.pull\` instead of \`build.push\`.`,
     source: 'src/build/pipeline/registry-errors.ts',
     table: 'registrySentences',
+    sections: [
+      {
+        title: 'Git',
+        introduction: 'Of `build.git`. In front of each stands which repository cannot be read.',
+        source: 'src/build/pipeline/git-fault.ts',
+        table: 'gitSentences',
+      },
+      {
+        title: 'Dockerfile and image',
+        introduction:
+          'Examples: each names the instruction, file or kernel that it is about. After those of a RUN the last lines of the log follow.',
+        source: 'hack/generate/build-sentences.ts',
+        table: 'buildSentences',
+      },
+    ],
   },
 ];
 
@@ -72,15 +95,22 @@ The label \`controller\` is \`module\`, \`node\` or \`image\`. The states of \`k
 export async function tablePages(root: string): Promise<readonly GeneratedFile[]> {
   const files: GeneratedFile[] = [];
   for (const page of PAGES) {
-    const source = join(root, page.source);
-    if (!existsSync(source)) continue;
-    const exported: Readonly<Record<string, unknown>> = await import(pathToFileURL(source).href);
-    const exportedTable = exported[page.table];
-    const rows = rowsOf(typeof exportedTable === 'function' ? exportedTable() : exportedTable);
-    if (rows === undefined) throw new Error(`${page.source} does not export ${page.table} as a table of objects`);
-    files.push(markdownFile(page.page, `# ${page.title}\n\n${page.introduction}\n\n${table(rows)}`));
+    if (!existsSync(join(root, page.source))) continue;
+    const parts = [`# ${page.title}\n\n${page.introduction}\n\n${table(await rowsAt(root, page))}`];
+    for (const section of page.sections ?? []) {
+      parts.push(`## ${section.title}\n\n${section.introduction}\n\n${table(await rowsAt(root, section))}`);
+    }
+    files.push(markdownFile(page.page, parts.join('\n\n')));
   }
   return files;
+}
+
+async function rowsAt(root: string, section: Section): Promise<readonly Row[]> {
+  const exported: Readonly<Record<string, unknown>> = await import(pathToFileURL(join(root, section.source)).href);
+  const exportedTable = exported[section.table];
+  const rows = rowsOf(typeof exportedTable === 'function' ? exportedTable() : exportedTable);
+  if (rows === undefined) throw new Error(`${section.source} does not export ${section.table} as a table of objects`);
+  return rows;
 }
 
 function rowsOf(value: unknown): readonly Row[] | undefined {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { classifyGitFault } from './git-fault.ts';
+import { classifyGitFault, gitSentences } from './git-fault.ts';
 
 /** Lines as git 2.39 with GnuTLS and OpenSSH 9.2, and well-known servers, print them. */
 const CASES: readonly (readonly [string, 'user' | 'infrastructure', string])[] = [
@@ -107,6 +107,10 @@ describe('a git that failed', () => {
   it.each(CASES)('by %s is the failure of %s: %s', (kind, blame, text) => {
     const fault = classifyGitFault(text.split('\n'));
     expect([fault.kind, fault.blame]).toEqual([kind, blame]);
-    expect(fault.sentence).toMatch(/^[A-Zg].*\.$/);
+    expect(gitSentences().map(({ fact, cure }) => `${fact} ${cure}`)).toContain(fault.sentence);
+  });
+
+  it.each(gitSentences())('has a fact and a cure, each a sentence: $fact', ({ fact, cure }) => {
+    for (const sentence of [fact, cure]) expect(sentence).toMatch(/^[A-Zg].*\.$/);
   });
 });

@@ -14,11 +14,17 @@ export interface GitFault {
     | 'unreachable'
     | 'unknown';
   readonly blame: FailureCause;
-  /** What goes on, as `The Git server ...`, and what to do; no full stop before the end. */
+  /** What goes on, as `The Git server ...`, and what to do. */
   readonly sentence: string;
 }
 
-interface Rule extends GitFault {
+interface Row extends Pick<GitFault, 'kind' | 'blame'> {
+  /** A whole sentence, and another. */
+  readonly fact: string;
+  readonly cure: string;
+}
+
+interface Rule extends Row {
   readonly pattern: RegExp;
 }
 
@@ -31,133 +37,148 @@ const RULES: readonly Rule[] = [
     pattern: /Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|No \S+ host key is known/i,
     kind: 'host-key',
     blame: 'user',
-    sentence:
-      'The Git server’s host key is not in known_hosts of the Secret that git.secret names, or is another one there. Compare `ssh-keyscan HOST` with what the server’s owner says, and correct known_hosts.',
+    fact: 'The Git server’s host key is not in known_hosts of the Secret that git.secret names, or is another one there.',
+    cure: 'Compare `ssh-keyscan HOST` with what the server’s owner says, and correct known_hosts, then change spec.imageRebuildTriggerGeneration to try again.',
   },
   {
     pattern: /Load key ".*": (?!Permission denied)|invalid format|error in libcrypto/i,
     kind: 'authentication',
     blame: 'user',
-    sentence:
-      'The ssh-privatekey of the Secret that git.secret names cannot be read: it has to be a private key without a passphrase.',
+    fact: 'The ssh-privatekey of the Secret that git.secret names cannot be read.',
+    cure: 'Put a private key without a passphrase there, then change spec.imageRebuildTriggerGeneration to try again.',
   },
   {
     pattern: /Permission denied \(|Permission denied, please try again|Too many authentication failures/i,
     kind: 'authentication',
     blame: 'user',
-    sentence:
-      'The Git server does not accept the ssh-privatekey of the Secret that git.secret names. Add its public half to the server, or correct the Secret.',
+    fact: 'The Git server does not accept the ssh-privatekey of the Secret that git.secret names.',
+    cure: 'Add its public half to the server, or correct the Secret, then change spec.imageRebuildTriggerGeneration to try again.',
   },
   {
     pattern: /could not read (?:Username|Password)|terminal prompts disabled/i,
     kind: 'authentication',
     blame: 'user',
-    sentence:
-      'The Git server wants credentials (or has no such repository, which servers do not tell apart). Name a Secret with username and password, or token, in git.secret.',
+    fact: 'The Git server wants credentials (or has no such repository, which servers do not tell apart).',
+    cure: 'Name a Secret with username and password, or token, in git.secret.',
   },
   {
     pattern: /Authentication failed|Invalid username or|HTTP Basic: Access denied|returned error: 401/i,
     kind: 'authentication',
     blame: 'user',
-    sentence:
-      'The Git server does not accept the username and password, or the token, of the Secret that git.secret names.',
+    fact: 'The Git server does not accept the username and password, or the token, of the Secret that git.secret names.',
+    cure: 'Correct the Secret, then change spec.imageRebuildTriggerGeneration to try again.',
   },
   {
     pattern: /returned error: 403|access denied or repository not exported/i,
     kind: 'authentication',
     blame: 'user',
-    sentence:
-      'The Git server forbids reading this repository with these credentials. Give the account of git.secret the right to read it.',
+    fact: 'The Git server forbids reading this repository with these credentials.',
+    cure: 'Give the account of git.secret the right to read it, then change spec.imageRebuildTriggerGeneration to try again.',
   },
   {
     pattern:
       /certificate verification failed|SSL certificate problem|certificate subject name|no alternative certificate/i,
     kind: 'certificate',
     blame: 'user',
-    sentence:
-      'The Git server’s certificate is not signed by an authority that is trusted here, or is not for this host name. Name a ConfigMap with its authority in git.caConfigMap.',
+    fact: 'The Git server’s certificate is not signed by an authority that is trusted here, or is not for this host name.',
+    cure: 'Name a ConfigMap with its authority in git.caConfigMap.',
   },
   {
     pattern:
       /transport '[^']*' not allowed|(?:remote )?protocol '[^']*' is not supported|remote helper '[^']*'|is not a git command/i,
     kind: 'protocol',
     blame: 'user',
-    sentence:
-      'The source, or a submodule of it, is at a URL of another kind than https, http, ssh and git, which is not read.',
+    fact: 'The source, or a submodule of it, is at a URL of another kind than https, http, ssh and git, which is not read.',
+    cure: 'Give it a URL of one of these kinds.',
   },
   {
     pattern: /not our ref|unadvertised object|no such remote ref [0-9a-f]{40}/i,
     kind: 'refused-commit',
     blame: 'user',
-    sentence: 'The Git server has no such commit, or does not hand it out.',
+    fact: 'The Git server has no such commit, or does not hand it out.',
+    cure: 'Name a branch or a tag that has it in git.ref.',
   },
   {
     pattern: /does not support shallow|shallow (?:capabilities|clones)|expected shallow\/unshallow/i,
     kind: 'no-shallow',
     blame: 'user',
-    sentence: 'The Git server cannot hand out a part of its history.',
+    fact: 'The Git server cannot hand out a part of its history.',
+    cure: 'Serve the repository by Git’s own protocols: a folder of files behind a web server is not enough.',
   },
   {
     pattern: /No space left on device|Disk quota exceeded|unable to write (?:file|loose object)/i,
     kind: 'disk',
     blame: 'infrastructure',
-    sentence: 'The disk of the build is full. Give the build more ephemeral storage.',
+    fact: 'The disk of the build is full.',
+    cure: 'It is tried again; give the build more ephemeral-storage in build.resources.requests.',
   },
   {
     pattern:
       /returned error: (?:408|425|429|5\d\d)|Could not resolve|Couldn't resolve|Temporary failure in name resolution|Couldn't connect|Failed to connect|unable to connect|Connection (?:refused|timed out|reset|closed)|No route to host|Network is unreachable|Operation (?:timed out|too slow)|timed? ?out|early EOF|RPC failed|unexpected disconnect|TLS connection|handshake|Empty reply from server|kex_exchange_identification|banner exchange/i,
     kind: 'unreachable',
     blame: 'infrastructure',
-    sentence:
-      'The Git server cannot be reached, or broke off. It is tried again; if it stays so, see whether pods of this cluster reach it.',
+    fact: 'The Git server cannot be reached, or broke off.',
+    cure: 'It is tried again; if it stays so, see whether pods of this cluster reach it.',
   },
   {
     pattern:
       /repository '.*' not found|Repository not found|does not appear to be a git repository|returned error: (?:404|410)|not a git repository|no such repository|project you were looking for could not be found/i,
     kind: 'not-found',
     blame: 'user',
-    sentence:
-      'The Git server has no such repository, or hides it from these credentials. Correct git.url or git.secret.',
+    fact: 'The Git server has no such repository, or hides it from these credentials.',
+    cure: 'Correct git.url or git.secret.',
   },
   {
     pattern: /couldn't find remote ref|Remote branch .* not found/i,
     kind: 'no-ref',
     blame: 'user',
-    sentence: 'The Git server no longer has the ref. Correct git.ref.',
+    fact: 'The Git server no longer has the ref.',
+    cure: 'Correct git.ref.',
   },
   {
     pattern: /hung up unexpectedly|Could not read from remote repository/i,
     kind: 'unreachable',
     blame: 'infrastructure',
-    sentence: 'The Git server broke off. It is tried again.',
+    fact: 'The Git server broke off.',
+    cure: 'It is tried again.',
   },
   {
     pattern: /returned error: 4\d\d/i,
     kind: 'unknown',
     blame: 'user',
-    sentence: 'The Git server refuses the request.',
+    fact: 'The Git server refuses the request.',
+    cure: 'Look at git.url, and into the server’s own log.',
   },
 ];
 
-/** Of a git that had to be ended because nothing came any more. */
-export const SILENT_SERVER: GitFault = {
+const SILENT: Row = {
   kind: 'unreachable',
   blame: 'infrastructure',
-  sentence:
-    'The Git server takes too long to answer. It is tried again; if it stays so, see whether pods of this cluster reach it.',
+  fact: 'The Git server takes too long to answer.',
+  cure: 'It is tried again; if it stays so, see whether pods of this cluster reach it.',
 };
 
-const UNKNOWN: GitFault = {
+const UNKNOWN: Row = {
   kind: 'unknown',
   blame: 'infrastructure',
-  sentence: 'git failed in a way that is not known here; its last lines say more. It is tried again.',
+  fact: 'git failed in a way that is not known here.',
+  cure: 'It is tried again; its last lines say more.',
 };
+
+/** Of a git that had to be ended because nothing came any more. */
+export const SILENT_SERVER: GitFault = faultOf(SILENT);
 
 /** What became of a git that failed, by the last lines it printed. An unknown failure is tried again, as often as any other. */
 export function classifyGitFault(lines: readonly string[]): GitFault {
   const text = lines.join('\n');
-  const rule = RULES.find(({ pattern }) => pattern.test(text));
-  if (rule === undefined) return UNKNOWN;
-  const { kind, blame, sentence } = rule;
-  return { kind, blame, sentence };
+  return faultOf(RULES.find(({ pattern }) => pattern.test(text)) ?? UNKNOWN);
+}
+
+function faultOf({ kind, blame, fact, cure }: Row): GitFault {
+  return { kind, blame, sentence: `${fact} ${cure}` };
+}
+
+/** Every sentence with its cure: the table in the documentation. */
+export function gitSentences(): readonly Row[] {
+  return [...RULES, SILENT, UNKNOWN].map(({ kind, blame, fact, cure }) => ({ kind, blame, fact, cure }));
 }
