@@ -161,6 +161,12 @@ export const signSchema = Type.Object(
     unsignedImage: Type.Optional(
       Type.String({ description: 'The image to sign when nothing is built.', minLength: 1, maxLength: 1024 }),
     ),
+    pull: Type.Optional(
+      transfer('pull unsignedImage', 'Credentials for unsignedImage. The default is spec.imageRepoSecret.'),
+    ),
+    push: Type.Optional(
+      transfer('push the signed image', 'Credentials for the push. The default is spec.imageRepoSecret.'),
+    ),
   },
   {
     description:

@@ -87,6 +87,11 @@ export const MAPPING_RULES: readonly CelRule[] = [
     message: 'what is built is what is signed: remove unsignedImage, or build',
     fieldPath: '.sign',
   },
+  {
+    rule: '!has(self.sign) || !has(self.build) || !(has(self.sign.pull) || has(self.sign.push))',
+    message: 'pull and push are those of build where there is one: write them there',
+    fieldPath: '.sign',
+  },
 ];
 
 export const REGEXP_RULES: readonly CelRule[] = [

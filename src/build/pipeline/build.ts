@@ -8,7 +8,7 @@ import { imagesOf } from './dockerfile.ts';
 import { BuildFailure } from './failure.ts';
 import { type RegistryFiles, writeRegistryFiles } from './registries.ts';
 import { registryProblem } from './registry-errors.ts';
-import type { BuildRequest } from './request.ts';
+import { type BuildRequest, sectionOf } from './request.ts';
 import type { StepContext } from './step.ts';
 import { imageNames, registryOf } from './tags.ts';
 import { ToolError } from './tool.ts';
@@ -177,6 +177,7 @@ export async function pullImage(
       reference,
       registry: registryOf(reference),
       hasCredentials: registries.hasPullAuth,
+      section: sectionOf(request),
     });
     const message =
       problem?.sentence ??

@@ -3,7 +3,7 @@ import { BuildFailure } from './failure.ts';
 import { LABELS } from './labels.ts';
 import type { RegistryFiles } from './registries.ts';
 import { registryProblem } from './registry-errors.ts';
-import type { RegistryAccess } from './request.ts';
+import { type RegistryAccess, sectionOf } from './request.ts';
 import type { Found } from './state.ts';
 import type { StepContext } from './step.ts';
 import { imageNames, ownReference, registryOf } from './tags.ts';
@@ -97,6 +97,7 @@ async function look(context: StepContext, registries: RegistryFiles, reference: 
       reference,
       registry: registryOf(reference),
       hasCredentials: registries.hasPushAuth,
+      section: sectionOf(request),
     } as const;
     const problem = registryProblem(error.lines, place);
     if (problem?.kind === 'not-there') return undefined;

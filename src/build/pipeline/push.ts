@@ -5,6 +5,7 @@ import { tlsVerify } from './check.ts';
 import { BuildFailure } from './failure.ts';
 import type { RegistryFiles } from './registries.ts';
 import { registryProblem } from './registry-errors.ts';
+import { sectionOf } from './request.ts';
 import type { StepContext } from './step.ts';
 import { registryOf } from './tags.ts';
 import { runTool, ToolError } from './tool.ts';
@@ -23,7 +24,7 @@ export async function pushImage(
   reference: string,
 ): Promise<string> {
   const digestFile = join(context.work, 'digest');
-  await naming(registries, reference, () =>
+  await naming(context, registries, reference, () =>
     buildah.run([
       'push',
       `--authfile=${registries.pushAuth}`,
@@ -45,7 +46,7 @@ export async function tagImage(
   to: string,
 ): Promise<void> {
   const { env, signal, say, redact, request } = context;
-  await naming(registries, to, () =>
+  await naming(context, registries, to, () =>
     runTool(
       'skopeo',
       [
@@ -65,7 +66,12 @@ export async function tagImage(
   );
 }
 
-async function naming(registries: RegistryFiles, reference: string, act: () => Promise<unknown>): Promise<void> {
+async function naming(
+  { request }: StepContext,
+  registries: RegistryFiles,
+  reference: string,
+  act: () => Promise<unknown>,
+): Promise<void> {
   try {
     await act();
   } catch (error) {
@@ -75,6 +81,7 @@ async function naming(registries: RegistryFiles, reference: string, act: () => P
       reference,
       registry: registryOf(reference),
       hasCredentials: registries.hasPushAuth,
+      section: sectionOf(request),
     } as const;
     const problem = registryProblem(error.lines, place);
     const message =

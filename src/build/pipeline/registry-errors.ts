@@ -12,6 +12,8 @@ export interface RegistryPlace {
   readonly registry: string;
   /** Whether credentials were sent: wrong ones and none at all look alike to a registry. */
   readonly hasCredentials: (registry: string) => boolean;
+  /** The field of the mapping that has pull and push: `build` unless nothing is built. */
+  readonly section?: 'build' | 'sign';
 }
 
 export const REGISTRY_PROBLEM_KINDS = [
@@ -260,28 +262,26 @@ interface Fields {
   readonly skip: string;
 }
 
-const FIELDS: Readonly<Record<RegistryUse, Fields>> = {
-  check: {
-    secret: 'spec.imageRepoSecret or build.push.secret',
-    insecure: 'build.push.insecure',
-    skip: 'build.push.insecureSkipTLSVerify',
-  },
-  pull: {
-    secret: 'spec.imageRepoSecret or build.pull.secret',
-    insecure: 'build.pull.insecure',
-    skip: 'build.pull.insecureSkipTLSVerify',
-  },
-  push: {
-    secret: 'spec.imageRepoSecret or build.push.secret',
-    insecure: 'build.push.insecure',
-    skip: 'build.push.insecureSkipTLSVerify',
-  },
-};
+function fieldsOf(use: RegistryUse, section: 'build' | 'sign'): Fields {
+  const field = `${section}.${use === 'pull' ? 'pull' : 'push'}`;
+  return {
+    secret: `spec.imageRepoSecret or ${field}.secret`,
+    insecure: `${field}.insecure`,
+    skip: `${field}.insecureSkipTLSVerify`,
+  };
+}
 
 const VERBS: Readonly<Record<RegistryUse, string>> = { check: 'look up', pull: 'pull', push: 'push' };
 
-function fill(text: string, registry: string, { use, reference }: Pick<RegistryPlace, 'use' | 'reference'>): string {
-  const values: Readonly<Record<string, string>> = { registry, image: reference, use: VERBS[use], ...FIELDS[use] };
+type Place = Pick<RegistryPlace, 'use' | 'reference' | 'section'>;
+
+function fill(text: string, registry: string, { use, reference, section = 'build' }: Place): string {
+  const values: Readonly<Record<string, string>> = {
+    registry,
+    image: reference,
+    use: VERBS[use],
+    ...fieldsOf(use, section),
+  };
   return text.replaceAll(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
 }
 

@@ -62,6 +62,11 @@ export type BuildSource = BuildRequest['source'];
 export type GitSource = Static<typeof gitSourceSchema>;
 export type RegistryAccess = Static<typeof registrySchema>;
 
+/** The field of the mapping that says how to pull and push. */
+export function sectionOf({ source }: BuildRequest): 'build' | 'sign' {
+  return source.kind === 'image' ? 'sign' : 'build';
+}
+
 /** @throws Error in one sentence that names the first field which is not as it should be */
 export function parseBuildRequest(json: string): BuildRequest {
   const value: unknown = JSON.parse(json);

@@ -63,6 +63,26 @@ describe('what is built for a kernel', () => {
     expect(aBuild({ mapping }).request.source).toEqual({ kind: 'image', reference: 'registry.test/kmod:6.1.0' });
   });
 
+  it('is pulled and pushed as sign says, where nothing is built', () => {
+    const build = aBuild({
+      mapping: {
+        literal: KERNEL,
+        containerImage: 'registry.test/kmod:signed',
+        sign: {
+          ...SIGN,
+          unsignedImage: 'vendor.test/kmod:1',
+          pull: { insecureSkipTLSVerify: true, secret: { name: 'puller' } },
+          push: { insecure: true },
+        },
+      },
+    });
+    expect(build.request).toMatchObject({
+      pull: { insecure: false, insecureSkipTLSVerify: true },
+      push: { insecure: true, insecureSkipTLSVerify: false },
+    });
+    expect(build.inputs).toMatchObject({ pullSecret: 'puller', pushSecret: 'registry' });
+  });
+
   it.each<[string, Mapping, string]>([
     [
       'no unsigned image',

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { parseDuration } from '../../api/duration.ts';
 import { IMAGE_BUILD_ROLE } from '../../api/labels.ts';
 import type { Module } from '../../api/module.ts';
 import type { NormalizedMapping, NormalizedModule } from '../../api/normalize.ts';
 import type { BuildInputs, BuildPlacement, ImageBuild } from '../../build/engines/engine.ts';
 import type { BuildRequest, BuildSource, RegistryAccess } from '../../build/pipeline/request.ts';
+import { BoundedCache } from '../../kernel/bounded-cache.ts';
 import { buildVariables } from '../../kernel/build-variables.ts';
 import { imageReferenceProblem } from '../../kernel/image-reference.ts';
 import { objectName } from '../../kernel/names.ts';
@@ -55,6 +57,7 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
     if (!expansion.ok) return { ok: false, problem: `sign.filesToSign[${index}]: ${expansion.problem}` };
     filesToSign.push(expansion.text);
   }
+  const transfers = build ?? sign;
   const request: BuildRequest = {
     image,
     shared,
@@ -64,8 +67,8 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
     source: source.source,
     buildArgs: { ...buildVariables({ kernel, arch, module: identity, mapping }).buildArgs },
     secrets: (build?.secrets ?? []).flatMap(({ name }) => name ?? []),
-    pull: access(build?.pull),
-    push: access(build?.push),
+    pull: access(transfers?.pull),
+    push: access(transfers?.push),
     ...(sign === undefined ? {} : { sign: filesToSign.length === 0 ? {} : { filesToSign } }),
     cache: build?.cache ?? true,
     ...(spec.rebuildTrigger === undefined ? {} : { trigger: spec.rebuildTrigger }),
@@ -96,8 +99,22 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
  * another kernel has come that shares the reference.
  */
 function requestKey({ module, dockerfileVersion }: ImageSubject, request: BuildRequest, inputs: BuildInputs): string {
-  const { shared: _shared, cache: _cache, ...decisive } = request;
-  return hashOfInputs({ module: module.metadata.uid, request: decisive, inputs, dockerfileVersion });
+  const { shared: _shared, cache: _cache, source, ...decisive } = request;
+  const brief = source.kind === 'inline' ? { ...source, dockerfile: digestOf(source.dockerfile) } : source;
+  return hashOfInputs({ module: module.metadata.uid, request: decisive, source: brief, inputs, dockerfileVersion });
+}
+
+/** Bytes, about: that many Dockerfiles of the largest size that admission lets through, and more of the usual. */
+const REMEMBERED_TEXT = 4 * 1024 * 1024;
+const digests = new BoundedCache<string>({ entries: 256, weight: REMEMBERED_TEXT });
+
+/** A mapping's Dockerfile is the same for all its kernels and from one reconcile to the next, and hashing it is most of what a request key costs. */
+function digestOf(text: string): string {
+  const known = digests.get(text);
+  if (known !== undefined) return known;
+  const digest = createHash('sha256').update(text).digest('hex');
+  digests.set(text, digest, text.length);
+  return digest;
 }
 
 /**
@@ -165,8 +182,8 @@ function inputsOf({ imageRepoSecret }: NormalizedModule, { build, sign }: Normal
     ...named('dockerfileConfigMap', build?.dockerfileConfigMap?.name),
     ...named('gitSecret', build?.git?.secret?.name),
     ...named('gitCAConfigMap', build?.git?.caConfigMap?.name),
-    ...named('pullSecret', build?.pull?.secret?.name, imageRepoSecret),
-    ...named('pushSecret', build?.push?.secret?.name, imageRepoSecret),
+    ...named('pullSecret', (build ?? sign)?.pull?.secret?.name, imageRepoSecret),
+    ...named('pushSecret', (build ?? sign)?.push?.secret?.name, imageRepoSecret),
     buildSecrets: (build?.secrets ?? []).flatMap(({ name }) => name ?? []),
     ...named('signKeySecret', sign?.keySecret.name),
     ...named('signCertSecret', sign?.certSecret.name),

@@ -202,6 +202,15 @@ const BUILDS: readonly Refusal[] = [
     sentence: 'what is built is what is signed: remove unsignedImage, or build',
   },
   {
+    what: 'a sign of what is built with a pull of its own',
+    module: mapping({
+      build: { dockerfile: 'FROM x' },
+      sign: { keySecret: { name: 'k' }, certSecret: { name: 'c' }, push: { insecure: true } },
+    }),
+    field: 'spec.kernelMappings[0].sign',
+    sentence: 'pull and push are those of build where there is one: write them there',
+  },
+  {
     what: 'a build argument given twice',
     module: build({
       dockerfile: 'FROM x',
