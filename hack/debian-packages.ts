@@ -39,12 +39,19 @@ export async function ensureDebianPackages(progress: Progress, signal: AbortSign
     throw new Error(`Tests of building need more Debian packages. Install them as root: apt-get install ${names}`);
   }
   progress.start(`Installing ${missing.length + (hasSignFile ? 0 : 1)} Debian packages (about half a minute)`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const apt = (...args: string[]) => run('apt-get', ['-qq', ...args], { env, signal, maxBuffer: 64 * 1024 * 1024 });
-  await apt('update');
+  await updatePackageLists(signal);
   const signFile = hasSignFile ? [] : [await newestKbuild(signal)];
   // A server that a package brings is not to run beside those of the tests.
-  await apt('install', '--yes', '--no-install-recommends', ...missing, ...signFile);
+  await apt(signal, 'install', '--yes', '--no-install-recommends', ...missing, ...signFile);
+}
+
+export async function updatePackageLists(signal: AbortSignal): Promise<void> {
+  await apt(signal, 'update');
+}
+
+function apt(signal: AbortSignal, ...args: string[]): Promise<unknown> {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  return run('apt-get', ['-qq', ...args], { env, signal, maxBuffer: 64 * 1024 * 1024 });
 }
 
 /** @throws Error where this is no Debian */

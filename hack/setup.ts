@@ -1,9 +1,11 @@
-/** `make setup`: makes sure that there is a control plane to test with, building it once if there is none, and what builds images. */
+/** `make setup`: makes sure that there is a control plane to test with, building it once if there is none, and what builds images and compiles modules. */
+
+import { toolchain } from '../test/harness/toolchain.ts';
 import { buildControlPlane } from './control-plane/build.ts';
 import { withLock } from './control-plane/lock.ts';
 import { Progress } from './control-plane/progress.ts';
 import { type Resolved, resolveControlPlane, surroundings } from './control-plane/resolve.ts';
-import { ensureDebianPackages } from './debian-packages.ts';
+import { ensureDebianPackages, updatePackageLists } from './debian-packages.ts';
 import { ensureHelm } from './helm/helm.ts';
 
 async function ensureControlPlane(progress: Progress, signal: AbortSignal): Promise<Resolved> {
@@ -26,6 +28,24 @@ async function ensureControlPlane(progress: Progress, signal: AbortSignal): Prom
   );
 }
 
+/** The images that tests and the demo compile kernel modules in. buildah is used as root there, so nobody else needs them. */
+async function ensureToolchain(progress: Progress, signal: AbortSignal): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const options = {
+    onCold: () =>
+      progress.start('Making an image with a compiler and kernel headers (about a minute, 70 MB to download)'),
+    signal,
+  };
+  try {
+    await toolchain(options);
+  } catch {
+    signal.throwIfAborted();
+    // Most likely the lists of packages are missing, or name versions that have gone.
+    await updatePackageLists(signal);
+    await toolchain(options);
+  }
+}
+
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
 const progress = new Progress();
@@ -33,6 +53,7 @@ try {
   await ensureDebianPackages(progress, interrupted.signal);
   await ensureHelm(progress, interrupted.signal);
   const { source } = await ensureControlPlane(progress, interrupted.signal);
+  await ensureToolchain(progress, interrupted.signal);
   progress.done();
   if (!process.argv.includes('--quiet')) progress.say(`Control plane from ${source}.`);
 } catch (error) {

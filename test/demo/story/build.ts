@@ -1,16 +1,17 @@
 import { MODULES } from '../../../src/api/module.ts';
 import { PODS } from '../../../src/kube/core.ts';
-import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { BuildKubelet } from '../../harness/build-kubelet.ts';
 import { eventually } from '../../harness/eventually.ts';
+import { moduleDockerfile } from '../../harness/module-dockerfile.ts';
 import { startRegistry } from '../../harness/registry-server.ts';
+import { pushToolchain } from '../../harness/toolchain.ts';
 import { MODULE, NAMESPACE, NEW_GKE } from '../cast.ts';
 import { kernelIs } from '../expectations.ts';
 import type { Scene } from '../scene.ts';
 import type { Step } from './step.ts';
 
 const BUILT = 'built-here';
-const NODE = 'node-10';
+const NODES = ['node-10', 'node-11'] as const;
 
 /** The one step whose images are real: the pipeline runs on this machine, in the place of the simulated kubelet. */
 export const build: Step = {
@@ -19,7 +20,7 @@ export const build: Step = {
     const { narrator, admin } = scene;
     const registry = await startRegistry();
     scene.onEnd(() => registry.stop());
-    const base = await pushBaseImage(registry.host);
+    const images = await pushToolchain(registry.host, scene.signal);
     const kubelet = new BuildKubelet(admin);
     scene.onEnd(() => kubelet.stop());
     kubelet.start();
@@ -30,27 +31,34 @@ export const build: Step = {
     const { status } = await admin.get(MODULES, { name: MODULE, namespace: NAMESPACE });
     narrator.quote(status?.kernels?.find(({ kernelVersion }) => kernelVersion === NEW_GKE)?.build?.message ?? '');
 
-    const { kernel } = await buildFixtures();
-    narrator.say(`${NODE} joins with the Debian kernel ${kernel}; a registry listens at ${registry.host}`);
-    await scene.nodes.create({ name: NODE, kernel, labels: { 'demo.test/built': 'yes' } });
-    narrator.command('kubectl apply -f -   # a Module with an inline Dockerfile');
-    await admin.create(MODULES, moduleOf(registry.host, base));
-    let digest: string | undefined;
-    await narrator.expect(`${NODE}: built, verified, pushed, and loaded by digest`, async () => {
-      digest = await untilLoaded(scene);
-      return digest === undefined ? 'status names no image' : undefined;
-    });
-    narrator.say(`The loader runs ${digest}`);
-    await narrator.fact(
-      'the registry has it under a tag of its kernel',
-      (await registry.tags(BUILT)).some((tag) => tag.startsWith(`1-${kernel}-`)) ? undefined : 'it has no such tag',
+    narrator.say(
+      `A registry listens at ${registry.host}. It has an image with gcc, make and the headers of two kernels`,
     );
+    for (const [index, kernel] of images.kernels.entries()) {
+      narrator.say(`${NODES[index]} joins with the Debian kernel ${kernel}`);
+      await scene.nodes.create({ name: NODES[index] ?? '', kernel, labels: { 'demo.test/built': 'yes' } });
+    }
+    narrator.command('kubectl apply -f -   # a Module with an inline Dockerfile that compiles hello.c');
+    await admin.create(MODULES, moduleOf(registry.host, await moduleDockerfile(images)));
+    const digests: string[] = [];
+    await narrator.expect('for both kernels: compiled, verified, pushed, and loaded by digest', async () => {
+      digests.push(...(await untilLoaded(scene)));
+      return digests.length === 2 ? undefined : `status names ${digests.length} images`;
+    });
+    for (const digest of digests) narrator.say(`A loader runs ${digest}`);
+    const tags = await registry.tags(BUILT);
+    for (const kernel of images.kernels) {
+      await narrator.fact(
+        `the registry has the image for ${kernel} under a tag of that kernel`,
+        tags.some((tag) => tag.startsWith(`1-${kernel}-`)) ? undefined : 'it has no such tag',
+      );
+    }
     await scene.kubectl('delete', 'module', BUILT, '-n', NAMESPACE, '--timeout=30s');
     await narrator.expect('every pod of it has gone', () => untilNoPods(scene));
   },
 };
 
-function moduleOf(host: string, base: string) {
+function moduleOf(host: string, dockerfile: string) {
   return {
     metadata: { name: BUILT, namespace: NAMESPACE },
     spec: {
@@ -60,28 +68,25 @@ function moduleOf(host: string, base: string) {
         {
           regexp: '-amd64$',
           containerImage: `${host}/${BUILT}:1`,
-          build: { dockerfile: dockerfile(base), pull: { insecure: true }, push: { insecure: true } },
+          build: { dockerfile, pull: { insecure: true }, push: { insecure: true } },
         },
       ],
     },
   };
 }
 
-const dockerfile = (base: string): string => `FROM ${base}
-ARG KERNEL_FULL_VERSION
-RUN mkdir -p /opt/lib/modules/$KERNEL_FULL_VERSION && cp /src/dummy.ko /opt/lib/modules/$KERNEL_FULL_VERSION/
-`;
-
-/** The digest that status names once the module is loaded. */
-function untilLoaded({ admin, signal }: Scene): Promise<string | undefined> {
+/** The digests that status names once the module is loaded everywhere. */
+function untilLoaded({ admin, signal }: Scene): Promise<readonly string[]> {
   return eventually(
     async () => {
       const { status } = await admin.get(MODULES, { name: BUILT, namespace: NAMESPACE });
-      const [kernel] = status?.kernels ?? [];
-      if (status?.loaded !== '1/1') throw new Error(`${kernel?.state}: ${kernel?.message ?? kernel?.build?.phase}`);
-      return kernel?.build?.image;
+      const kernels = status?.kernels ?? [];
+      if (status?.loaded !== `${NODES.length}/${NODES.length}`) {
+        throw new Error(kernels.map(({ state, message, build }) => `${state}: ${message ?? build?.phase}`).join('; '));
+      }
+      return kernels.flatMap(({ build }) => build?.image ?? []);
     },
-    { what: `${BUILT} to be loaded`, signal },
+    { what: `${BUILT} to be loaded`, timeoutMs: 60_000, signal },
   );
 }
 
