@@ -1,11 +1,13 @@
-/** `node test/bench/bench.ts [--large] [--nodes N ...] [--node-option FLAG ...]` */
+/** `node test/bench/bench.ts [--builds | [--large] [--nodes N ...] [--node-option FLAG ...]]` */
 import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
-  /** One run for each. */
+  /** One run for each; none where only builds are measured. */
   readonly nodes: readonly number[];
   /** Arguments of Node itself for the operator. */
   readonly nodeOptions: readonly string[];
+  /** Whether builds are measured. */
+  readonly builds: boolean;
 }
 
 /**
@@ -19,6 +21,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
   const { values } = parseArgs({
     args: [...argv],
     options: {
+      builds: { type: 'boolean', default: false },
       large: { type: 'boolean', default: false },
       nodes: { type: 'string', multiple: true, default: [] },
       'node-option': { type: 'string', multiple: true },
@@ -26,7 +29,11 @@ export function readOptions(argv: readonly string[]): BenchOptions {
   });
   const chosen = values.nodes.map(numberOfNodes);
   const usual = [100, 1_000, ...(values.large ? [5_000] : [])];
-  return { nodes: chosen.length > 0 ? chosen : usual, nodeOptions: values['node-option'] ?? IMAGE_NODE_OPTIONS };
+  return {
+    nodes: chosen.length > 0 ? chosen : values.builds ? [] : usual,
+    nodeOptions: values['node-option'] ?? IMAGE_NODE_OPTIONS,
+    builds: values.builds || chosen.length === 0,
+  };
 }
 
 /** At least as many as have their kernel changed. */

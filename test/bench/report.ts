@@ -1,6 +1,7 @@
 /** The table of a bench: each figure, the limit it has, whether that holds, and what the Go operator needs. */
 import type { Bundle } from './bundle.ts';
 import type { Measurement } from './measure.ts';
+import { table } from './table.ts';
 
 /** A number that a figure must not exceed, for those clusters that it is meant for. */
 interface Limit {
@@ -177,14 +178,6 @@ function notes(measurements: readonly Measurement[]): string[] {
 
 function mark(holds: boolean | undefined): string {
   return holds === undefined ? '' : holds ? ' ✓' : ' ✗';
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const [head = []] = rows;
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const lines = rows.map((row) => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`);
-  lines.splice(1, 0, `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`);
-  return lines.join('\n');
 }
 
 function times(theirs: number, ours: number): string {
