@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 
 import { REQUESTS_FILE } from '../test/harness/operator-requests.ts';
+import { complaints, readRecords, SCAN_FOLDER } from '../test/harness/secret-scan.ts';
 import { checkPrivileges } from './privileges.ts';
 import { countVitest, formatTally, NOTHING, sum, type Tally, type VitestReport } from './tally.ts';
 
@@ -38,7 +39,7 @@ const tallies: Tally[] = [];
 for (const check of STATIC_CHECKS) tallies.push(await runStatic(check));
 if (!onlyStatic) {
   await rm(REQUESTS_FILE, { force: true });
-  tallies.push(await runVitest());
+  tallies.push(await runVitest(), await judgeSecretScan());
   tallies.push(await checkPrivileges({ root: '.', wholeSuite: selection.length === 0 }));
 }
 const total = sum(tallies);
@@ -62,6 +63,7 @@ async function runVitest(): Promise<Tally> {
   await mkdir('out', { recursive: true });
   // A report of an earlier run must never be counted for this one.
   await rm(REPORT, { force: true });
+  await rm(SCAN_FOLDER, { recursive: true, force: true });
   const { code } = await execute(
     ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`, ...selection],
     'shown',
@@ -74,6 +76,20 @@ async function runVitest(): Promise<Tally> {
     return { ...NOTHING, failed: 1 };
   }
   return countVitest(report, code);
+}
+
+/** What the tests leave behind holds no secret of theirs: the integration tests scan it, and it counts as one check. */
+async function judgeSecretScan(): Promise<Tally> {
+  const records = await readRecords(SCAN_FOLDER);
+  const whole = selection.length === 0;
+  if (records.length === 0 && !whole) return NOTHING;
+  const found = complaints(records, { whole });
+  if (found.length === 0) {
+    console.log(`ok      secret scan (${records.length} places)`);
+    return { passed: 1, failed: 0 };
+  }
+  console.log(`FAILED  secret scan\n${found.join('\n').replace(/^/gm, '        ')}`);
+  return { passed: 0, failed: 1 };
 }
 
 function execute(

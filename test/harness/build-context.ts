@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { type BuildFiles, buildFiles } from '../../src/build/pipeline/files.ts';
 import type { BuildRequest } from '../../src/build/pipeline/request.ts';
 import type { StepContext } from '../../src/build/pipeline/step.ts';
+import { scanFolder, scanText } from './secret-scan.ts';
 
 /** A context of one build in a temporary folder. */
 export interface BuildContext extends StepContext, AsyncDisposable {
@@ -63,6 +64,11 @@ export async function aBuildContext(options: BuildContextOptions = {}): Promise<
     say: (line) => log.push(redact(line)),
     signal: options.signal ?? new AbortController().signal,
     log,
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    async [Symbol.asyncDispose]() {
+      scanText('build logs', `the log of ${folder}`, log.join('\n'));
+      // The pipeline, of which this is a part, removes the folder `private`.
+      await scanFolder('work folders', work, ['private']);
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }

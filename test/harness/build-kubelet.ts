@@ -1,23 +1,27 @@
 import { REQUEST_ANNOTATION } from '../../src/build/engines/pod.ts';
 import { parseBuildRequest } from '../../src/build/pipeline/request.ts';
-import type { Pod } from '../../src/kube/core.ts';
+import { isRecord } from '../../src/kernel/json-record.ts';
+import type { Pod, VolumeMount } from '../../src/kube/core.ts';
 import type { AdminClient } from './admin.ts';
 import { BuildPods } from './build-pods.ts';
 import { BuildPod } from './build-tools.ts';
+import { SECRETS } from './secrets.ts';
 
 const INTERVAL_MS = 100;
 
 /**
  * Stands in for the kubelets of a simulated cluster where build pods are concerned: runs the real pipeline of each on this machine, as root
- * with buildah, and reports its stages as a kubelet does. Secrets and ConfigMaps are not mounted.
+ * with buildah, each stage with the Secrets that it mounts, and reports them as a kubelet does. ConfigMaps are not mounted.
  */
 export class BuildKubelet {
+  readonly #admin: AdminClient;
   readonly #pods: BuildPods;
   readonly #seen = new Set<string>();
   readonly #stop = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
   constructor(admin: AdminClient) {
+    this.#admin = admin;
     this.#pods = new BuildPods(admin);
   }
 
@@ -51,11 +55,15 @@ export class BuildKubelet {
   }
 
   async #build(pod: Pod): Promise<void> {
-    const build = await BuildPod.create(parseBuildRequest(pod.metadata.annotations?.[REQUEST_ANNOTATION] ?? ''));
+    const request = parseBuildRequest(pod.metadata.annotations?.[REQUEST_ANNOTATION] ?? '');
+    const build = await BuildPod.create(request);
     try {
       const stages = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
-      for (const { name } of stages) {
+      for (const container of stages) {
+        const { name } = container;
         if (name !== 'build' && name !== 'sign' && name !== 'push') throw new Error(`${name} is no stage of a build`);
+        await build.mount(request);
+        await this.#mountSecrets(build, pod, container.volumeMounts ?? []);
         await this.#pods.enter(pod, name);
         const { report } = await build.run(name);
         if (report.result === 'failed') return await this.#pods.fail(pod, report);
@@ -63,6 +71,21 @@ export class BuildKubelet {
       }
     } finally {
       await build.remove();
+    }
+  }
+
+  async #mountSecrets(build: BuildPod, pod: Pod, mounts: readonly VolumeMount[]): Promise<void> {
+    for (const volume of pod.spec?.volumes ?? []) {
+      const { secret } = volume;
+      const mount = mounts.find(({ name }) => name === volume.name);
+      if (mount === undefined || !isRecord(secret) || typeof secret.secretName !== 'string') continue;
+      const { data = {} } = await this.#admin.get(SECRETS, {
+        name: secret.secretName,
+        ...(pod.metadata.namespace === undefined ? {} : { namespace: pod.metadata.namespace }),
+      });
+      for (const [key, value] of Object.entries(data)) {
+        await build.put(`${mount.mountPath}/${key}`, Buffer.from(value, 'base64'));
+      }
     }
   }
 }

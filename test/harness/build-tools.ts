@@ -2,14 +2,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
-import { buildFiles } from '../../src/build/pipeline/files.ts';
+import { BUILD_FILES_ROOT, buildFiles } from '../../src/build/pipeline/files.ts';
 import { decodeReport, type Report } from '../../src/build/pipeline/report.ts';
 import type { BuildRequest } from '../../src/build/pipeline/request.ts';
 import { eventually } from './eventually.ts';
 import { signalProcess } from './processes.ts';
 import { run } from './run.ts';
+import { scanFolder, scanText } from './secret-scan.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 const LOOSE = { insecure: false, insecureSkipTLSVerify: false };
@@ -63,6 +64,7 @@ export class BuildPod {
   readonly root: string;
   /** Words in front of the command line, which take something away from it (setpriv, unshare). */
   wrapper: readonly string[] = [];
+  #wasKilled = false;
 
   private constructor(root: string) {
     this.root = root;
@@ -106,6 +108,13 @@ export class BuildPod {
     }
   }
 
+  /** Adds a file to what is mounted; its path is that in the pod (`/run/kmm/...`). */
+  async put(path: string, content: Buffer): Promise<void> {
+    const file = join(this.root, 'files', relative(BUILD_FILES_ROOT, path));
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, content);
+  }
+
   /** Runs it to its end. */
   async run(stage: 'all' | 'build' | 'sign' | 'push' = 'all'): Promise<BuildRun> {
     const { child, log } = await this.#start(stage);
@@ -118,6 +127,8 @@ export class BuildPod {
     const running = await this.#until(log);
     await this.#killAll(running.child);
     await running.exit;
+    this.#wasKilled = true;
+    scanText('build logs', `the log of ${this.root}`, running.log());
   }
 
   /** Tells it to end, as the kubelet does, when its log matches. */
@@ -132,6 +143,8 @@ export class BuildPod {
     const mounts = (await readFile('/proc/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '');
     for (const mount of mounts.filter((path) => path.startsWith(`${this.root}/`)).toReversed())
       await run('umount', [mount]);
+    // A build that was killed could not tidy up.
+    await scanFolder('work folders', this.work, this.#wasKilled ? ['private'] : []);
     await rm(this.root, { recursive: true, force: true });
   }
 
@@ -150,6 +163,7 @@ export class BuildPod {
 
   async #start(stage: string): Promise<{ child: ChildProcess; log: () => string }> {
     const terminationLog = join(this.root, 'termination-log');
+    this.#wasKilled = false;
     await rm(terminationLog, { force: true });
     const args = ['build-image', `--stage=${stage}`, `--files=${join(this.root, 'files')}`, `--work=${this.work}`];
     const words = [...this.wrapper, process.execPath, MAIN, ...args, `--termination-log=${terminationLog}`];
@@ -165,7 +179,9 @@ export class BuildPod {
   }
 
   async #report(log: string): Promise<Report> {
-    const report = decodeReport(await readFile(join(this.root, 'termination-log'), 'utf8').catch(() => ''));
+    const message = await readFile(join(this.root, 'termination-log'), 'utf8').catch(() => '');
+    scanText('build logs', `the log and report of ${this.root}`, `${log}\n${message}`);
+    const report = decodeReport(message);
     if (report === undefined) throw new Error(`the build left no report; its log: ${log}`);
     return report;
   }

@@ -1,4 +1,5 @@
 import { createLogger, type Logger, type LogLevel } from '../../src/runtime/logger.ts';
+import { scanLine } from './secret-scan.ts';
 
 export interface CapturedLog {
   readonly log: Logger;
@@ -13,6 +14,8 @@ export function captureLog(level: LogLevel = 'debug'): CapturedLog {
   const written: string[] = [];
   const lines: Record<string, unknown>[] = [];
   const write = (line: string): void => {
+    // The first line makes it known that there is a log; all are looked at.
+    scanLine(line, written.length === 0);
     written.push(line);
     lines.push(JSON.parse(line));
   };

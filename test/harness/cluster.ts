@@ -12,6 +12,7 @@ import { attachControlPlane, type ControlPlane, startControlPlane } from './cont
 import { Nodes } from './nodes.ts';
 import { startCollecting } from './operator-requests.ts';
 import { Pods } from './pods.ts';
+import { complaints, readRecords, startScan } from './secret-scan.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -27,14 +28,19 @@ export const NAMESPACES = defineResource({
   namespaced: false,
 });
 
-/** vitest's globalSetup. */
+/**
+ * vitest's globalSetup. After all tests it fails the run when a secret of the tests was found where none belongs (secret-scan.ts).
+ */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const endCollecting = await startCollecting();
+  const scanFolder = await startScan();
   const controlPlane = await startControlPlane({ name: 'integration' });
   project.provide('controlPlaneDirectory', controlPlane.directory);
   return async () => {
     await controlPlane.stop();
     await endCollecting();
+    const found = complaints(await readRecords(scanFolder), { whole: false });
+    if (found.length > 0) throw new Error(`Secrets of the tests were found: ${found.join('; ')}`);
   };
 }
 

@@ -7,13 +7,16 @@ import { join } from 'node:path';
 import { BINARIES } from '../../hack/control-plane/binaries.ts';
 import { findControlPlane } from '../../hack/control-plane/resolve.ts';
 import { AUDIT_POLICY, type AuditEvent, readAuditLog } from './audit.ts';
+import { etcdHistory } from './etcd-history.ts';
 import { eventually } from './eventually.ts';
 import { OPERATOR_NAMESPACE, OPERATOR_USER } from './operator-identity.ts';
 import { collectRequests } from './operator-requests.ts';
 import { freePorts } from './ports.ts';
 import { commandLine, guardDirectory, killUnder, signalProcess } from './processes.ts';
 import { type RunOptions, type RunResult, run, runOrThrow } from './run.ts';
+import { isScanning, scanFolder, scanObjects } from './secret-scan.ts';
 import { KUBELET_STOPPED_LABEL, stagesYaml } from './stages.ts';
+import { recordSecret } from './test-secrets.ts';
 
 export interface ControlPlaneOptions {
   /** Part of the folder's name, so that a leftover process says whose it is. */
@@ -152,9 +155,19 @@ export class ControlPlane {
 
   /** Ends every process of the cluster and removes its folder. */
   async stop(): Promise<void> {
+    await this.#scan();
     await killUnder(this.directory);
     await collectRequests(this.auditLogFile, OPERATOR_USER, OPERATOR_NAMESPACE);
     await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** Looks for the tests' secrets. Kubeconfigs and keys hold credentials, and etcd's own files Secrets too: of those, all versions of all objects are read instead. */
+  async #scan(): Promise<void> {
+    if (!isScanning()) return;
+    await scanObjects(this.directory, etcdHistory(this.#etcd)).catch(() => {
+      // A test has killed etcd.
+    });
+    await scanFolder('cluster logs', this.directory, ['bin', 'etcd', 'pki', '*kubeconfig*']);
   }
 
   /** Lets the cluster outlive this process; (await attachControlPlane(directory)).stop() ends it then. */
@@ -272,6 +285,7 @@ export class ControlPlane {
   async serviceAccountKubeconfig(namespace: string, name: string, durationSeconds = 86_400): Promise<string> {
     const file = join(this.directory, `kubeconfig-${namespace}-${name}`);
     const token = await this.kubectl(['create', 'token', name, '-n', namespace, `--duration=${durationSeconds}s`]);
+    recordSecret(`the token of ${namespace}/${name}`, token.trim());
     const ca = await readFile(this.pki.ca, 'base64');
     await writeFile(
       file,

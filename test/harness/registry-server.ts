@@ -16,6 +16,7 @@ import { Agent, request } from 'undici';
 import { eventually } from './eventually.ts';
 import { freePorts } from './ports.ts';
 import { runOrThrow } from './run.ts';
+import { scanRegistry } from './secret-scan.ts';
 
 export interface RegistryOptions {
   /** A certificate for localhost of an authority of its own. */
@@ -71,6 +72,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
     stop: async () => {
       await ended(child);
       await agent.close();
+      await scanRegistry(data);
       if (options.diskBytes !== undefined) await runOrThrow('umount', [data]);
       await rm(folder, { recursive: true, force: true });
     },

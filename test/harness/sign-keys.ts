@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { runOrThrow } from './run.ts';
+import { recordSecret, testSecret } from './test-secrets.ts';
 
 /** A pair that signs kernel modules. */
 export interface SignKeys {
@@ -28,11 +29,15 @@ export async function makeSignKeys(commonName: string): Promise<SignKeys> {
     );
     await openssl('req -new -x509 -newkey rsa:2048 -nodes -sha256 -days 2 -config x509.cnf -keyout key -out cert');
     await openssl('x509 -in cert -outform DER -out cert.der');
-    await openssl('pkcs8 -topk8 -in key -passout pass:secret -out encrypted');
+    await openssl(`pkcs8 -topk8 -in key -passout pass:${testSecret('passphrase')} -out encrypted`);
     const { stdout } = await openssl('x509 -in cert -noout -fingerprint -sha256');
+    const [key = '', encryptedKey = ''] = await Promise.all(
+      ['key', 'encrypted'].map((name) => readFile(file(name), 'utf8')),
+    );
+    recordSecret(`the key of ${commonName}`, key);
     return {
-      key: await readFile(file('key'), 'utf8'),
-      encryptedKey: await readFile(file('encrypted'), 'utf8'),
+      key,
+      encryptedKey,
       certificate: await readFile(file('cert'), 'utf8'),
       certificateDer: await readFile(file('cert.der')),
       fingerprint: (stdout.split('=')[1] ?? '').trim().replaceAll(':', '').toLowerCase(),

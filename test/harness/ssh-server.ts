@@ -9,6 +9,7 @@ import { eventually } from './eventually.ts';
 import { freePorts } from './ports.ts';
 import { signalProcess } from './processes.ts';
 import { runOrThrow } from './run.ts';
+import { recordSecret } from './test-secrets.ts';
 
 export interface SshServer extends AsyncDisposable {
   readonly port: number;
@@ -34,6 +35,7 @@ export async function startSshServer(): Promise<SshServer> {
       await runOrThrow('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', join(folder, name)]);
     }
     const read = (name: string) => readFile(join(folder, name), 'utf8');
+    for (const name of ['client', 'stranger']) recordSecret(`the ssh key ${name}`, await read(name));
     await writeFile(join(folder, 'authorized_keys'), await read('client.pub'), { mode: 0o600 });
     // sshd wants this folder, which Debian makes when the service starts.
     await mkdir('/run/sshd', { recursive: true, mode: 0o755 });

@@ -9,8 +9,9 @@ import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { aRequest, BuildPod, type BuildRun, type MountedFiles } from '../../harness/build-tools.ts';
 import { FaultyProxy, type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
 import { runOrThrow, run as runTool } from '../../harness/run.ts';
+import { recordSecret, testSecret } from '../../harness/test-secrets.ts';
 
-const USER = { name: 'robot', password: 'rob0t-passw0rd' };
+const USER = { name: 'robot', password: testSecret('registry') };
 
 let registry: RegistryServer;
 let base: string;
@@ -208,6 +209,14 @@ test('an image that is there is signed without being built', async () => {
   const report = made(await run(wanted, key));
   expect(report).toMatchObject({ result: 'built', files: [{ signer: 'kmm test signer' }] });
   expect(made(await run(wanted, key)).result).toBe('present');
+  const absent = {
+    ...wanted,
+    source: { kind: 'image', reference: `${registry.host}/to-sign:absent` },
+    trigger: 1,
+  } as const;
+  expect(failed(await run(absent, key)).message).toContain(`${registry.host}/to-sign:absent`);
+  const strict = failed(await run({ ...wanted, push: { insecure: false, insecureSkipTLSVerify: false } }, key));
+  expect(strict.message).toContain('Set sign.push.insecure: true');
 });
 
 async function signKey(): Promise<MountedFiles> {
@@ -228,7 +237,9 @@ async function signKey(): Promise<MountedFiles> {
     '-subj',
     '/CN=kmm test signer',
   ]);
-  return { signKey: await readFile(key, 'utf8'), signCert: await readFile(cert, 'utf8') };
+  const signKey = await readFile(key, 'utf8');
+  recordSecret('the key that signs', signKey);
+  return { signKey, signCert: await readFile(cert, 'utf8') };
 }
 
 test('a second kernel takes the layers of the first from the registry, up to the argument that differs; who pulls the trigger takes none', async () => {
@@ -260,7 +271,10 @@ test('layers that cannot be kept fail no build', async () => {
   }
 });
 
-const SECRETS = { single: { password: 'single-s3cret' }, many: { user: 'many-us3r', token: 'many-t0ken' } };
+const SECRETS = {
+  single: { password: testSecret('single') },
+  many: { user: testSecret('many-user'), token: testSecret('many-token') },
+};
 
 test('secrets are there for RUN, by id and below /run/secrets, and nowhere else: no log, layer, history, report or state', async () => {
   const steps = [
@@ -298,7 +312,9 @@ test('secrets are there for RUN, by id and below /run/secrets, and nowhere else:
 });
 
 test('a secret that a RUN takes at its own place, /run/secrets/ID, is the file there', async () => {
-  const steps = ['RUN --mount=type=secret,id=single [ "$(cat /run/secrets/single)" = single-s3cret ]'];
+  const steps = [
+    `RUN --mount=type=secret,id=single [ "$(wc -c < /run/secrets/single)" = ${SECRETS.single.password.length} ]`,
+  ];
   const outcome = await run(request('own-place:v1', { ...inline(...steps), secrets: ['single'] }), {
     buildSecrets: SECRETS,
   });

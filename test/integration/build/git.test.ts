@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { BuildFailure } from '../../../src/build/pipeline/failure.ts';
-import { openGit, runGit } from '../../../src/build/pipeline/git.ts';
+import { GitError, openGit, runGit } from '../../../src/build/pipeline/git.ts';
 import type { GitSource } from '../../../src/build/pipeline/request.ts';
 import { checkOut, resolveCommit } from '../../../src/build/pipeline/source.ts';
 import { aBuildContext, type BuildContext } from '../../harness/build-context.ts';
@@ -14,6 +14,7 @@ import { type GitServer, startGitServer } from '../../harness/git-server.ts';
 import { freePorts } from '../../harness/ports.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import { type SshServer, startSshServer } from '../../harness/ssh-server.ts';
+import { testSecret } from '../../harness/test-secrets.ts';
 
 let repositories: GitRepositories;
 let server: GitServer;
@@ -195,10 +196,12 @@ describe('an old server that hands out tips of refs only', () => {
 });
 
 describe('a private repository over HTTP', () => {
-  const password = 'p@ss w:rd/%41';
+  const password = `${testSecret('git')}p@ss w:rd/%41`;
+  const token = testSecret('git-token');
+  const wrong = testSecret('git-wrong');
   let closed: GitServer;
   beforeAll(async () => {
-    closed = await startGitServer({ root: repositories.root, users: { alice: password, git: 'a-token' } });
+    closed = await startGitServer({ root: repositories.root, users: { alice: password, git: token } });
   });
   afterAll(() => closed?.stop());
 
@@ -210,7 +213,7 @@ describe('a private repository over HTTP', () => {
       'username and password, with the line ends of echo',
       { 'git-secret/username': 'alice\n', 'git-secret/password': `${password}\n` },
     ],
-    ['a token', { 'git-secret/token': 'a-token' }],
+    ['a token', { 'git-secret/token': token }],
     ['a token of a user', { 'git-secret/token': password, 'git-secret/username': 'alice' }],
   ])('is read with %s, submodule and all', async (_what, files) => {
     await using context = await aClosed(files);
@@ -222,11 +225,22 @@ describe('a private repository over HTTP', () => {
   });
 
   it('says that credentials are not accepted, and nothing of them', async () => {
-    await using context = await aClosed({ 'git-secret/username': 'alice', 'git-secret/password': 'wrong-one' });
+    await using context = await aClosed({ 'git-secret/username': 'alice', 'git-secret/password': wrong });
     const failure = await failureOf(resolveCommit(context));
     expect(failure.blame).toBe('user');
     expect(failure.message).toContain('does not accept the username and password');
-    expect(`${failure.message} ${failure.log} ${context.log.join()}`).not.toContain('wrong-one');
+    expect(`${failure.message} ${failure.log} ${context.log.join()}`).not.toContain(wrong);
+  });
+
+  it('takes them out of what git prints, before anybody sees or keeps it', async () => {
+    await using context = await aClosed({ 'git-secret/token': token });
+    const git = await openGit(context, { kind: 'git', url: `${closed.url}/driver.git` });
+    // As a hook, a helper or a server does that repeats what it was given.
+    const alias = `alias.tell=!cat '${context.files.gitSecret}/token' >&2; exit 3`;
+    const error = await runGit(git, ['-c', alias, 'tell'], { timeoutMs: 10_000 }).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(GitError);
+    expect(error).toMatchObject({ lines: ['***'] });
+    expect(context.log).toContain('***');
   });
 
   it('says that credentials are wanted where there are none', async () => {

@@ -1,5 +1,5 @@
 /** From an applied Module to a loader that runs the image: the real operator, API server, pipeline, buildah and registry. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { BuildKubelet } from '../../harness/build-kubelet.ts';
@@ -7,6 +7,9 @@ import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
+import { SECRETS } from '../../harness/secrets.ts';
+import { makeSignKeys } from '../../harness/sign-keys.ts';
+import { testSecret } from '../../harness/test-secrets.ts';
 
 const kmm = useOperatedCluster('in-cluster', { flags: ['--build-retry-backoff=10m'] });
 const LOOSE = { insecure: true };
@@ -84,4 +87,61 @@ it("an image without a module for the node's kernel is never pushed, and status 
   // Layers are kept for the next build, under tags that nobody runs.
   expect((await registry.tags('wrong')).filter((tag) => !/^[0-9a-f]{64}$/.test(tag))).toEqual([]);
   expect(await kmm.daemonSets(ref, 'module-loader')).toEqual([]);
+});
+
+describe('a Module with Secrets for its registry, its build and its signature', () => {
+  const user = { name: 'robot', password: testSecret('registry') };
+  const license = testSecret('license');
+  let locked: RegistryServer;
+  beforeAll(async () => {
+    locked = await startRegistry({ user });
+  });
+  afterAll(() => locked.stop());
+
+  async function withSecrets(name: string, ...steps: readonly string[]) {
+    const namespace = await kmm.cluster.freshNamespace();
+    const keys = await makeSignKeys('Acme');
+    const auth = Buffer.from(`${user.name}:${user.password}`).toString('base64');
+    const secrets = {
+      registry: { '.dockerconfigjson': JSON.stringify({ auths: { [locked.host]: { auth } } }) },
+      license: { license },
+      'sign-key': { key: keys.key },
+      'sign-cert': { cert: keys.certificate },
+    };
+    for (const [secret, stringData] of Object.entries(secrets)) {
+      await kmm.cluster.admin.create(SECRETS, {
+        metadata: { name: secret, namespace },
+        ...(secret === 'registry' ? { type: 'kubernetes.io/dockerconfigjson' } : {}),
+        stringData,
+      });
+    }
+    const { kernel } = await buildFixtures();
+    await kmm.addNodes(name, nodesOf(name), kernel);
+    const text = [dockerfile(kernel).trim(), ...steps].join('\n');
+    return kmm.apply(
+      aModule(name)
+        .inNamespace(namespace)
+        .withPullSecret('registry')
+        .withMapping({
+          literal: kernel,
+          containerImage: `${locked.host}/${name}:1`,
+          build: { dockerfile: text, secrets: [{ name: 'license' }], pull: LOOSE, push: LOOSE },
+          sign: { keySecret: { name: 'sign-key' }, certSecret: { name: 'sign-cert' } },
+        }),
+    );
+  }
+
+  it('has its image built with them, signed and pushed', async () => {
+    const ref = await withSecrets('secrets', 'RUN cat /run/secrets/license/license');
+    const module = await kmm.untilLoaded(ref, 1);
+    expect(module.status?.kernels?.[0]?.build).toMatchObject({ phase: 'Pushed', attempts: 1 });
+  });
+
+  it('says of a step that prints one and fails what it printed, without the secret', async () => {
+    const ref = await withSecrets('printed', 'RUN echo "license: $(cat /run/secrets/license/license)" && exit 3');
+    await kmm.untilCondition(ref, { type: 'Degraded', status: 'True', reason: 'BuildFailed' });
+    const message = (await kmm.module(ref)).status?.kernels?.[0]?.build?.message;
+    expect(message).toContain('license: ***');
+    expect(message).not.toContain(license);
+  });
 });

@@ -7,8 +7,9 @@ import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { aRequest, BuildPod, type BuildRun, type MountedFiles } from '../../harness/build-tools.ts';
 import { freePorts } from '../../harness/ports.ts';
 import { type Fault, FaultyProxy, type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
+import { testSecret } from '../../harness/test-secrets.ts';
 
-const USER = { name: 'robot', password: 'rob0t-passw0rd' };
+const USER = { name: 'robot', password: testSecret('registry') };
 const STRICT = { insecure: false, insecureSkipTLSVerify: false };
 
 let plain: RegistryServer;
@@ -108,7 +109,10 @@ test.each<[string, () => [BuildRequest, MountedFiles], 'user' | 'infrastructure'
   ],
   [
     'with wrong credentials',
-    () => [request(`${locked.host}/x:v1`), { push: { [locked.host]: { ...USER, password: 'wr0ng-passw0rd' } } }],
+    () => [
+      request(`${locked.host}/x:v1`),
+      { push: { [locked.host]: { ...USER, password: testSecret('wrong-registry') } } },
+    ],
     'user',
     /does not accept the credentials for .* \(401\).*Correct the Secret/,
   ],
