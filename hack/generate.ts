@@ -11,17 +11,19 @@ import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import type { CustomResourceDefinition } from '../src/api/crd.ts';
 import type { FieldTree } from '../src/api/served-schema.ts';
+import { OPENSHIFT_RULES } from '../src/controllers/image/openshift-rbac.ts';
 import type { PolicyRule } from '../src/kube/rbac.ts';
 import { startControlPlane } from '../test/harness/control-plane.ts';
 import { Progress } from './control-plane/progress.ts';
+import { admissionPolicyFiles } from './generate/admission-policy.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { chartFiles } from './generate/chart.ts';
+import { componentFiles } from './generate/components.ts';
 import { embeddedSchemas } from './generate/embedded.ts';
 import { fieldTree } from './generate/field-tree.ts';
 import { type GeneratedFile, writeFiles, yamlFile } from './generate/files.ts';
 import { imageLockFile } from './generate/image-lock.ts';
 import { kustomization, kustomizeFiles } from './generate/kustomize.ts';
-import { openshiftComponent } from './generate/openshift.ts';
 import { tablePages } from './generate/tables.ts';
 import { ensureHelm } from './helm/helm.ts';
 
@@ -62,13 +64,15 @@ async function derived(): Promise<readonly GeneratedFile[]> {
   const { moduleCrd } = await import('../src/api/crd.ts');
   const { CONTAINER_FIELDS } = await import('../src/api/embedded.ts');
   const crd = moduleCrd();
+  const rules = [...(await declaredRules()), ...OPENSHIFT_RULES];
   const crdFile = `${crd.spec.group}_modules.yaml`;
   return [
     { path: 'src/api/fields.gen.json', content: `${JSON.stringify(ownFields(crd), null, 1)}\n` },
     yamlFile(`config/crd/${crdFile}`, crd),
     kustomization('config/crd', [crdFile]),
-    ...chartFiles({ crd, rules: await declaredRules(), version: packageJson.version, alerts: await alertRules() }),
-    ...openshiftComponent(),
+    ...chartFiles({ crd, rules, version: packageJson.version, alerts: await alertRules() }),
+    ...componentFiles(rules),
+    ...admissionPolicyFiles(rules),
     apiReference({ crd, containerFields: CONTAINER_FIELDS }),
     ...(await tablePages(ROOT)),
   ];

@@ -51,6 +51,11 @@ describe('the requests of a run', () => {
     });
   });
 
+  it('count as refused when our own policy cannot be evaluated', () => {
+    const message = 'pods "p" is forbidden: ValidatingAdmissionPolicy \'kmm-pods\' ... resulted in error: no such key';
+    expect(summaryOf({ verb: 'create', resource: 'pods', code: 422, message }).refused).toHaveLength(1);
+  });
+
   test.each([
     'pods "a" is forbidden: unable to create new content in namespace a because it is being terminated',
     'pods "a" is forbidden: violates PodSecurity "baseline:latest": privileged',

@@ -7,11 +7,10 @@ import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { CHART } from './chart.ts';
 import { type GeneratedFile, yamlFile } from './files.ts';
-import { LABELS } from './rbac.ts';
+import { LABELS, OPERATOR_NAMESPACE } from './rbac.ts';
 
 const run = promisify(execFile);
 
-export const OPERATOR_NAMESPACE = 'kmm-system';
 /** The name under which the documented command installs the chart. */
 const RELEASE = 'kmm';
 const FOLDERS = ['rbac', 'manager'];

@@ -11,7 +11,7 @@ const rule = fc.record({
 });
 
 /** Every single right that rules give. */
-function rights(rules: readonly PolicyRule[]): string[] {
+function rights(rules: readonly Omit<PolicyRule, 'why'>[]): string[] {
   const all = rules.flatMap(({ apiGroups, resources, verbs, resourceNames = [] }) =>
     apiGroups.flatMap((group) =>
       resources.flatMap((resource) =>
@@ -41,8 +41,14 @@ describe('merged rules', () => {
 
   it('grant each right where it is needed and nowhere else', () => {
     const rights = operatorRules([
-      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get'], scope: 'operator-namespace' },
-      { apiGroups: [''], resources: ['nodes', 'pods'], verbs: ['list'] },
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        verbs: ['get'],
+        scope: 'operator-namespace',
+        why: 'Leads.',
+      },
+      { apiGroups: [''], resources: ['nodes', 'pods'], verbs: ['list'], why: 'Reads.' },
     ]);
     const resourcesOf = (rules: readonly RoleRule[]) => rules.flatMap(({ resources }) => resources);
     expect(resourcesOf(rights.cluster)).toEqual(['nodes']);

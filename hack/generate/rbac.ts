@@ -1,6 +1,8 @@
 import type { PolicyRule } from '../../src/kube/rbac.ts';
 
-export const LABELS = { 'app.kubernetes.io/name': 'kmm', 'app.kubernetes.io/part-of': 'kmm' };
+export const NAME = 'kmm';
+export const OPERATOR_NAMESPACE = 'kmm-system';
+export const LABELS = { 'app.kubernetes.io/name': NAME, 'app.kubernetes.io/part-of': NAME };
 
 /** A rule as it stands in a Role. */
 export interface RoleRule {
@@ -14,7 +16,7 @@ export interface RoleRule {
  * Merges what the parts of the program declare: one rule for each set of verbs in an API group, sorted, so that the order in which
  * the parts are found changes nothing. A right that is narrowed to names stays a rule of its own.
  */
-export function mergeRules(rules: readonly PolicyRule[]): readonly RoleRule[] {
+export function mergeRules(rules: readonly Omit<PolicyRule, 'why'>[]): readonly RoleRule[] {
   const verbsOf = new Map<string, { group: string; resource: string; names: readonly string[]; verbs: Set<string> }>();
   for (const { apiGroups, resources, verbs, resourceNames = [] } of rules) {
     const names = [...resourceNames].sort();
@@ -66,10 +68,11 @@ export interface OperatorRules {
   readonly ownNamespace: readonly RoleRule[];
 }
 
-/** Exactly the rights that the parts of the program declare. */
+/** Exactly the rights that the parts of the program declare, but for those of optional components. */
 export function operatorRules(rules: readonly PolicyRule[]): OperatorRules {
-  const own = rules.filter(({ scope }) => scope === 'operator-namespace');
-  const others = rules.filter(({ scope }) => scope !== 'operator-namespace');
+  const always = rules.filter(({ component }) => component === undefined);
+  const own = always.filter(({ scope }) => scope === 'operator-namespace');
+  const others = always.filter(({ scope }) => scope !== 'operator-namespace');
   const narrowed = (isWanted: (resource: string) => boolean): readonly PolicyRule[] =>
     others.flatMap((rule) => {
       const resources = rule.resources.filter(isWanted);

@@ -25,6 +25,9 @@ export type Role = typeof MODULE_LOADER_ROLE | typeof DEVICE_PLUGIN_ROLE;
 /** The role of a pod that builds an image; it is no loader and no plugin, and nothing of a node depends on it. */
 export const IMAGE_BUILD_ROLE = 'image-build';
 
+/** On namespaces, with the value `allowed`: where the optional admission policy lets the operator make pods. */
+export const MODULES_ALLOWED_LABEL = `${GROUP}/modules`;
+
 /** On Modules: keeps one from vanishing before it is unloaded. */
 export const FINALIZER = `${GROUP_PREFIX}module-finalizer`;
 

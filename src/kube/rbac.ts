@@ -12,4 +12,8 @@ export interface PolicyRule {
   /** Narrows the rule to objects of these names. Does not work for create; for list and watch only with metadata.name as field selector. */
   readonly resourceNames?: readonly string[];
   readonly scope?: 'cluster' | 'operator-namespace' | { readonly namespace: string };
+  /** What needs it, as a sentence without its subject: it stands in docs/reference/privileges.md beside each verb. */
+  readonly why: string;
+  /** Granted only where this component of config/components is installed. */
+  readonly component?: string;
 }

@@ -35,6 +35,9 @@ const MOST_REFUSED = 50;
  */
 const WORLDLY = [/because it is being terminated/, /violates PodSecurity/, /exceeded quota/];
 
+/** Our own policy says 403 too, but 422 where it cannot be evaluated. */
+const OUR_POLICY = /ValidatingAdmissionPolicy 'kmm-/;
+
 /**
  * Sums up what was done as the user `operator` by the program itself. Tests that act under its token say another user agent,
  * and are refused as they should be.
@@ -44,7 +47,7 @@ export function summarize(events: Iterable<AuditEvent>, operator: string, ownNam
   const refused = new Map<string, RefusedRequest>();
   for (const event of events) {
     if (event.user !== operator || !event.userAgent.startsWith('kmm/') || event.resource === '') continue;
-    if (event.code !== 403) used.add(requestOf(event, ownNamespace));
+    if (event.code !== 403 && !OUR_POLICY.test(event.message)) used.add(requestOf(event, ownNamespace));
     else if (!WORLDLY.some((pattern) => pattern.test(event.message)) && refused.size < MOST_REFUSED) {
       const request = requestOf(event, ownNamespace);
       refused.set(`${request} ${event.message}`, { request, message: event.message });

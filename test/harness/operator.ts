@@ -33,10 +33,25 @@ export interface LogLine {
   readonly [key: string]: unknown;
 }
 
-/** Applies the CRD and the generated roles, and waits until Modules are served. */
-export async function installOperator(controlPlane: ControlPlane): Promise<void> {
+/**
+ * Applies the CRD and the generated roles, and waits until Modules are served. The admission policy is optional for users; here it is
+ * on unless told, so that every test shows that it refuses nothing the operator needs.
+ */
+export async function installOperator(
+  controlPlane: ControlPlane,
+  { admissionPolicy = true }: { readonly admissionPolicy?: boolean } = {},
+): Promise<void> {
   await controlPlane.kubectl(['apply', '--server-side', '-k', join(ROOT, 'config/rbac')]);
+  if (admissionPolicy) await installAdmissionPolicy(controlPlane);
   await installCrd({ controlPlane });
+}
+
+/** @param component its folder in config/components */
+export async function installAdmissionPolicy(
+  controlPlane: ControlPlane,
+  component: 'admission-policy' | 'admission-policy-namespaces' = 'admission-policy',
+): Promise<void> {
+  await controlPlane.kubectl(['apply', '--server-side', '-k', join(ROOT, 'config/components', component)]);
 }
 
 let started = 0;

@@ -11,7 +11,7 @@ interface PodSecurity {
 }
 
 /** What buildah's chroot isolation uses of root in a user namespace of the pod's own; SYS_ADMIN there mounts, and reaches nothing outside. */
-const IN_USER_NAMESPACE = [
+export const IN_USER_NAMESPACE = [
   'CHOWN',
   'DAC_OVERRIDE',
   'FOWNER',
@@ -27,7 +27,7 @@ const IN_USER_NAMESPACE = [
 ];
 
 /** What newuidmap's work takes: writing the maps of a user namespace that buildah unshares. */
-const IN_HOST_NAMESPACE = ['SETFCAP', 'SETGID', 'SETUID'];
+export const IN_HOST_NAMESPACE = ['SETFCAP', 'SETGID', 'SETUID'];
 
 export function podSecurity(isolation: BuildIsolation): PodSecurity {
   const shared = { runAsUser: 0, runAsGroup: 0, privileged: false, readOnlyRootFilesystem: true };

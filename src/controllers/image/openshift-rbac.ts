@@ -6,16 +6,23 @@ export const OPENSHIFT_RULES: readonly PolicyRule[] = [
     apiGroups: ['build.openshift.io'],
     resources: ['buildconfigs'],
     verbs: ['list', 'watch', 'create', 'delete'],
-    scope: 'cluster',
+    component: 'openshift',
+    why: 'Makes one for each image that OpenShift is to build, and deletes it when its image is there or no longer wanted.',
   },
-  // OpenShift makes them of BuildConfigs, and they go with those.
-  { apiGroups: ['build.openshift.io'], resources: ['builds'], verbs: ['list', 'watch'], scope: 'cluster' },
-  // Which image has the kernel headers of which version of RHEL CoreOS.
+  {
+    apiGroups: ['build.openshift.io'],
+    resources: ['builds'],
+    verbs: ['list', 'watch'],
+    component: 'openshift',
+    why: 'Sees how far OpenShift is with each. OpenShift makes them of BuildConfigs, and they go with those.',
+  },
   {
     apiGroups: ['image.openshift.io'],
     resources: ['imagestreams'],
     resourceNames: ['driver-toolkit'],
     verbs: ['list', 'watch'],
     scope: { namespace: 'openshift' },
+    component: 'openshift',
+    why: 'Knows which image has the kernel headers of which version of RHEL CoreOS (DTK_AUTO).',
   },
 ];

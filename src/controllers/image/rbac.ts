@@ -1,8 +1,17 @@
 import type { PolicyRule } from '../../kube/rbac.ts';
 
 export const RULES: readonly PolicyRule[] = [
-  // create: a pod that builds an image. Watching and deleting them is the Module controller's right too.
-  { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'create', 'delete'], scope: 'cluster' },
-  // Metadata alone is asked for: an edited Dockerfile is another build. No Secret is ever read.
-  { apiGroups: [''], resources: ['configmaps'], verbs: ['list', 'watch'], scope: 'cluster' },
+  {
+    apiGroups: [''],
+    resources: ['pods'],
+    verbs: ['list', 'watch'],
+    why: 'Sees how far loaders, device plugins and builds are. Only pods that carry its labels are asked for.',
+  },
+  { apiGroups: [''], resources: ['pods'], verbs: ['create'], why: 'Makes the pod that builds or signs an image.' },
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    verbs: ['list', 'watch'],
+    why: 'Notices an edited Dockerfile: another build. Only metadata is asked for, one ConfigMap by name; its content is mounted by the kubelet.',
+  },
 ];

@@ -1,6 +1,16 @@
 import type { PolicyRule } from '../../kube/rbac.ts';
 
 export const RULES: readonly PolicyRule[] = [
-  // Kernels, boots, taints and labels are read; our own labels and annotations are patched.
-  { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch', 'patch'], scope: 'cluster' },
+  {
+    apiGroups: [''],
+    resources: ['nodes'],
+    verbs: ['list', 'watch'],
+    why: 'Reads kernels, boots, taints and labels, which decide where a module is loaded.',
+  },
+  {
+    apiGroups: [''],
+    resources: ['nodes'],
+    verbs: ['patch'],
+    why: 'Sets and removes its own labels and annotations, and nothing else of a Node.',
+  },
 ];

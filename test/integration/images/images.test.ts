@@ -2,7 +2,7 @@
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { podEngine } from '../../../src/build/engines/pod.ts';
+import { buildPod } from '../../../src/build/engines/pod.ts';
 import type { BuildIsolation } from '../../../src/build/engines/pod-security.ts';
 import { decodeReport, type Report } from '../../../src/build/pipeline/report.ts';
 import { lockedImage, referenceOf } from '../../../src/commands/image-lock.ts';
@@ -102,7 +102,7 @@ describe.skipIf(!isRoot)('the image of the builder, in the very pod that the ope
       const name = local('builder');
       const image = kind === 'user-namespace' ? await images.shifted(name) : await images.unpacked(name);
       const keys = await makeSignKeys(`signer for ${kind}`);
-      const pod = buildPod(kind);
+      const pod = podOf(kind);
       await using runtime = await PodRuntime.create(pod, {
         registry: { '.dockerconfigjson': '{"auths":{}}' },
         key: { key: keys.key },
@@ -124,9 +124,8 @@ describe.skipIf(!isRoot)('the image of the builder, in the very pod that the ope
     },
   );
 
-  function buildPod(kind: BuildIsolation['kind']): Pod {
-    const engine = podEngine({ builderImage: local('builder'), isolation: () => ({ kind }) });
-    return engine.desired(
+  function podOf(kind: BuildIsolation['kind']): Pod {
+    return buildPod(
       aBuild({
         kernel,
         mapping: {
@@ -136,6 +135,7 @@ describe.skipIf(!isRoot)('the image of the builder, in the very pod that the ope
           sign: { keySecret: { name: 'key' }, certSecret: { name: 'cert' } },
         },
       }),
+      { builderImage: local('builder'), isolation: () => ({ kind }) },
     );
   }
 
