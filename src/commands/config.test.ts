@@ -29,6 +29,7 @@ describe('parseManagerConfig', () => {
       renewDeadlineMs: 10_000,
       retryPeriodMs: 2_000,
       metricsBindAddress: ':8080',
+      metricsAuthentication: false,
       healthProbeBindAddress: ':8081',
       logLevel: 'info',
       selectorGracePeriodMs: 600_000,

@@ -22,6 +22,7 @@ export interface ManagerConfig {
   readonly renewDeadlineMs: number;
   readonly retryPeriodMs: number;
   readonly metricsBindAddress: string;
+  readonly metricsAuthentication: boolean;
   readonly healthProbeBindAddress: string;
   readonly logLevel: LogLevel;
   readonly selectorGracePeriodMs: number;
@@ -126,6 +127,13 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
     kind: options.listenAddress,
     default: ':8080',
     description: 'Where /metrics is served; 0 turns it off.',
+  },
+  metricsAuthentication: {
+    flag: 'metrics-authentication',
+    kind: options.boolean,
+    default: 'false',
+    description:
+      'Serve /metrics only to whoever has a token with the right to get the nonResourceURL /metrics; needs config/components/metrics-auth.',
   },
   healthProbeBindAddress: {
     flag: 'health-probe-bind-address',
@@ -324,6 +332,7 @@ export function parseManagerConfig(
     renewDeadlineMs: required('renewDeadlineMs'),
     retryPeriodMs: required('retryPeriodMs'),
     metricsBindAddress: required('metricsBindAddress'),
+    metricsAuthentication: required('metricsAuthentication'),
     healthProbeBindAddress: required('healthProbeBindAddress'),
     logLevel: required('logLevel'),
     selectorGracePeriodMs: required('selectorGracePeriodMs'),

@@ -24,6 +24,7 @@ import type { Component } from '../runtime/lifecycle.ts';
 import { parseListenAddress } from '../runtime/listen-address.ts';
 import { createLogger, describeError, type Logger } from '../runtime/logger.ts';
 import { createMetrics, type Metrics } from '../runtime/metrics.ts';
+import { authenticated } from '../runtime/metrics-authentication.ts';
 import { runProcess } from '../runtime/process.ts';
 import { chooseBuildEngine } from './build-engine.ts';
 import { type ManagerConfig, parseManagerConfig } from './config.ts';
@@ -91,8 +92,12 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
     mayWrite = () => elector.leading;
     run = (signal) => elector.run(signal);
   }
+  const serveMetrics = metricsHandler(metrics.registry);
+  const metricsRoute = config.metricsAuthentication
+    ? authenticated('/metrics', serveMetrics, { client: sideClient, log })
+    : serveMetrics;
   return [
-    serverComponent('metrics', config.metricsBindAddress, { '/metrics': metricsHandler(metrics.registry) }, log),
+    serverComponent('metrics', config.metricsBindAddress, { '/metrics': metricsRoute }, log),
     serverComponent(
       'probes',
       config.healthProbeBindAddress,

@@ -121,13 +121,13 @@ describe('healthHandler', () => {
     ],
     ['there is no check', {}, '', 200, 'ok\n'],
   ])('when %s', async (_what, checks, query, status, body) => {
-    expect(await healthHandler('readyz', checks)(new URLSearchParams(query))).toEqual({ status, body });
+    expect(await healthHandler('readyz', checks)(new URLSearchParams(query), {})).toEqual({ status, body });
   });
 
   it('counts a check that does not answer within 2 s as failed', async () => {
     vi.useFakeTimers();
     try {
-      const answer = healthHandler('readyz', { stuck: () => new Promise(() => undefined) })(new URLSearchParams());
+      const answer = healthHandler('readyz', { stuck: () => new Promise(() => undefined) })(new URLSearchParams(), {});
       await vi.advanceTimersByTimeAsync(2_000);
       expect(await answer).toEqual({
         status: 503,

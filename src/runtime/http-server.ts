@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 import type { ListenAddress } from './listen-address.ts';
@@ -14,7 +14,7 @@ export interface Reply {
 }
 
 /** Answers a GET of one path. `query` is the part behind the question mark. */
-export type Handler = (query: URLSearchParams) => Promise<Reply> | Reply;
+export type Handler = (query: URLSearchParams, headers: IncomingHttpHeaders) => Promise<Reply> | Reply;
 
 export interface HttpServerOptions {
   readonly address: ListenAddress;
@@ -91,7 +91,7 @@ async function answer(routes: HttpServerOptions['routes'], request: IncomingMess
     return { status: 404, body: `nothing here; try ${Object.keys(routes).join(', ')}\n` };
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, body: 'only GET is answered\n' };
-  return handler(new URLSearchParams(query));
+  return handler(new URLSearchParams(query), request.headers);
 }
 
 function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
