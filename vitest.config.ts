@@ -13,6 +13,7 @@ export default defineConfig({
             'hack/**/*.test.ts',
             'test/harness/**/*.test.ts',
             'test/model/**/*.test.ts',
+            'test/alerts/**/*.test.ts',
             'test/demo/**/*.test.ts',
             'test/bench/**/*.test.ts',
           ],

@@ -21,7 +21,9 @@ const PACKAGES = [
   'mmdebstrap',
   'openssh-server',
   'openssl',
+  'prometheus',
   'runc',
+  'zstd',
 ];
 
 /**

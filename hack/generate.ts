@@ -16,6 +16,7 @@ import type { PolicyRule } from '../src/kube/rbac.ts';
 import { startControlPlane } from '../test/harness/control-plane.ts';
 import { Progress } from './control-plane/progress.ts';
 import { admissionPolicyFiles } from './generate/admission-policy.ts';
+import { alertFiles } from './generate/alerts.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { chartFiles } from './generate/chart.ts';
 import { componentFiles } from './generate/components.ts';
@@ -73,6 +74,7 @@ async function derived(): Promise<readonly GeneratedFile[]> {
     ...chartFiles({ crd, rules, version: packageJson.version, alerts: await alertRules() }),
     ...componentFiles(rules),
     ...admissionPolicyFiles(rules),
+    ...alertFiles(),
     apiReference({ crd, containerFields: CONTAINER_FIELDS }),
     ...(await tablePages(ROOT)),
   ];

@@ -92,17 +92,23 @@ function sameMetadata(subject: string, fields: readonly string[]): Validation {
   };
 }
 
-/** Whether the object `o` is one that we made for a Module, in one of the roles. */
-function isOurs(roles: readonly string[], owners: readonly string[]): string {
-  return (
-    `has(o.metadata.labels) && ${quoted(MODULE_NAME_LABEL)} in o.metadata.labels && ${quoted(ROLE_LABEL)} in o.metadata.labels && ` +
-    `o.metadata.labels[${quoted(ROLE_LABEL)}] in ${list(roles)} && has(o.metadata.ownerReferences) && ` +
-    `o.metadata.ownerReferences.exists(r, has(r.controller) && r.controller && (${owners.join(' || ')}))`
-  );
-}
-
 const OWNED_BY_MODULE = `r.kind == 'Module' && r.apiVersion.startsWith('${GROUP}/')`;
 const OWNED_BY_DAEMONSET = `r.kind == 'DaemonSet' && r.apiVersion.startsWith('apps/')`;
+
+/** Whether the object `o` carries our labels, in one of the roles. */
+const hasOurLabels = (roles: readonly string[]): string =>
+  `has(o.metadata.labels) && ${quoted(MODULE_NAME_LABEL)} in o.metadata.labels && ${quoted(ROLE_LABEL)} in o.metadata.labels && ` +
+  `o.metadata.labels[${quoted(ROLE_LABEL)}] in ${list(roles)}`;
+
+/** Whether the object `o` is one that we made for a Module, in one of the roles. */
+const isOurs = (roles: readonly string[]): string =>
+  `${hasOurLabels(roles)} && has(o.metadata.ownerReferences) && ` +
+  `o.metadata.ownerReferences.exists(r, has(r.controller) && r.controller && ${OWNED_BY_MODULE})`;
+
+/** Whether the object `o` was made for a Module, and belongs to it, to its DaemonSet, or, orphaned by somebody, to nobody. */
+const wasOurs = (roles: readonly string[]): string =>
+  `${hasOurLabels(roles)} && (!has(o.metadata.ownerReferences) || ` +
+  `o.metadata.ownerReferences.all(r, (${OWNED_BY_MODULE}) || (${OWNED_BY_DAEMONSET})))`;
 
 const noHostNamespaces = (spec: string): Validation => ({
   expression: `object == null || !(${['hostNetwork', 'hostPID', 'hostIPC'].map((field) => `${spec}.?${field}.orValue(false)`).join(' || ')})`,
@@ -124,7 +130,7 @@ const DAEMONSETS: Policy = {
   rules: [{ group: 'apps', resources: ['daemonsets'], operations: ['CREATE', 'UPDATE', 'DELETE'] }],
   validations: [
     {
-      expression: `${OBJECTS}.all(o, ${isOurs([MODULE_LOADER_ROLE, DEVICE_PLUGIN_ROLE], [OWNED_BY_MODULE])})`,
+      expression: `${OBJECTS}.all(o, ${isOurs([MODULE_LOADER_ROLE, DEVICE_PLUGIN_ROLE])})`,
       message: 'the operator may touch only DaemonSets that carry its labels and belong to a Module',
     },
     {
@@ -178,12 +184,13 @@ const PODS: Policy = {
   rules: [{ group: '', resources: ['pods'], operations: ['CREATE', 'UPDATE', 'DELETE'] }],
   validations: [
     {
-      expression: `object == null || [object].all(o, ${isOurs([IMAGE_BUILD_ROLE], [OWNED_BY_MODULE])})`,
+      expression: `object == null || [object].all(o, ${isOurs([IMAGE_BUILD_ROLE])})`,
       message: 'the operator may make only pods that build an image for a Module',
     },
     {
-      expression: `oldObject == null || [oldObject].all(o, ${isOurs([MODULE_LOADER_ROLE, DEVICE_PLUGIN_ROLE, IMAGE_BUILD_ROLE], [OWNED_BY_MODULE, OWNED_BY_DAEMONSET])})`,
-      message: 'the operator may delete only pods that carry its labels and belong to a Module or its DaemonSet',
+      expression: `oldObject == null || [oldObject].all(o, ${wasOurs([MODULE_LOADER_ROLE, DEVICE_PLUGIN_ROLE, IMAGE_BUILD_ROLE])})`,
+      message:
+        'the operator may delete only pods that carry its labels and belong to nobody but a Module or its DaemonSet',
     },
     noHostNamespaces('object.spec'),
     {

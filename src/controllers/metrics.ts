@@ -1,4 +1,5 @@
 import { Gauge, Histogram, type Registry } from 'prom-client';
+import type { KernelStatus, ModuleStatus } from '../api/module.ts';
 import { createMetrics, describeMetrics, type MetricReference } from '../runtime/metrics.ts';
 import { ImageMetrics } from './image/metrics.ts';
 import type { ModuleMemory } from './module/memory.ts';
@@ -11,6 +12,14 @@ const METRICS = {
   nodes: {
     name: 'kmm_module_nodes',
     help: 'Nodes of a Module by state: loaded, loading, replacing, outdated, leaving, skipped, unmapped, waiting.',
+  },
+  kernels: {
+    name: 'kmm_module_kernels',
+    help: 'Kernels of a Module by state, in the words of its status, as BuildFailed or Loaded; a state that no kernel has is left out.',
+  },
+  waitingSince: {
+    name: 'kmm_module_node_waiting_since_timestamp_seconds',
+    help: 'Since when the node of a Module that has waited for longest is loading, replacing, leaving or waiting, as this process has seen it; left out when none is.',
   },
   nodeSeenToLoader: {
     name: 'kmm_node_seen_to_loader_created_seconds',
@@ -31,16 +40,39 @@ const STATE_LABELS: readonly NodeStateLabel[] = [
   'waiting',
 ];
 
+/** States that are to end by themselves; a node that stays in one of them for long is stuck. */
+const WAITING_STATES: ReadonlySet<NodeStateLabel | undefined> = new Set<NodeStateLabel>([
+  'loading',
+  'replacing',
+  'leaving',
+  'waiting',
+]);
+
 /** What Module reconciles tell about nodes. Numbers are set by reconciles, so a scrape costs nothing but reading them. */
 export class ModuleMetrics {
   readonly #known = new Set<string>();
+  /** By Module: since when each of its waiting nodes waits, milliseconds since the epoch. */
+  readonly #waiting = new Map<string, ReadonlyMap<string, number>>();
+  readonly #states = new Map<string, ReadonlySet<string>>();
   readonly #modules: Gauge;
   readonly #nodes: Gauge<'namespace' | 'name' | 'state'>;
+  readonly #kernels: Gauge<'namespace' | 'name' | 'state'>;
+  readonly #waitingSince: Gauge<'namespace' | 'name'>;
   readonly #nodeSeenToLoader: Histogram;
 
   constructor(registry: Registry) {
     this.#modules = new Gauge({ ...METRICS.modules, registers: [registry] });
     this.#nodes = new Gauge({ ...METRICS.nodes, labelNames: ['namespace', 'name', 'state'], registers: [registry] });
+    this.#kernels = new Gauge({
+      ...METRICS.kernels,
+      labelNames: ['namespace', 'name', 'state'],
+      registers: [registry],
+    });
+    this.#waitingSince = new Gauge({
+      ...METRICS.waitingSince,
+      labelNames: ['namespace', 'name'],
+      registers: [registry],
+    });
     this.#nodeSeenToLoader = new Histogram({
       ...METRICS.nodeSeenToLoader,
       buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900],
@@ -48,18 +80,30 @@ export class ModuleMetrics {
     });
   }
 
-  observe(key: string, plan: ModulePlan, memory: ModuleMemory, nowMs: number): void {
+  observe(
+    key: string,
+    plan: ModulePlan,
+    { kernels = [] }: Pick<ModuleStatus, 'kernels'>,
+    memory: ModuleMemory,
+    nowMs: number,
+  ): void {
     this.#known.add(key);
     this.#modules.set(this.#known.size);
     const counts = new Map<NodeStateLabel, number>();
+    const before = this.#waiting.get(key);
+    const waiting = new Map<string, number>();
     for (const node of plan.nodes) {
       const state = stateLabel(node);
+      const name = node.node.metadata.name ?? '';
+      if (WAITING_STATES.has(state)) waiting.set(name, before?.get(name) ?? nowMs);
       if (state !== undefined) counts.set(state, (counts.get(state) ?? 0) + 1);
       this.#observeWait(node, memory, nowMs);
     }
     forgetGoneNodes(memory.waitingForLoader, plan.nodes);
     const labels = labelsOf(key);
     for (const state of STATE_LABELS) this.#nodes.set({ ...labels, state }, counts.get(state) ?? 0);
+    this.#setWaiting(key, waiting);
+    this.#setKernels(key, kernels);
   }
 
   /** Drops the series of a Module that is gone. */
@@ -67,6 +111,29 @@ export class ModuleMetrics {
     if (!this.#known.delete(key)) return;
     this.#modules.set(this.#known.size);
     for (const state of STATE_LABELS) this.#nodes.remove({ ...labelsOf(key), state });
+    this.#setWaiting(key, new Map());
+    this.#setKernels(key, []);
+  }
+
+  #setWaiting(key: string, waiting: ReadonlyMap<string, number>): void {
+    if (waiting.size === 0) {
+      this.#waiting.delete(key);
+      this.#waitingSince.remove(labelsOf(key));
+      return;
+    }
+    this.#waiting.set(key, waiting);
+    const oldest = [...waiting.values()].reduce((a, b) => Math.min(a, b));
+    this.#waitingSince.set(labelsOf(key), oldest / 1_000);
+  }
+
+  #setKernels(key: string, kernels: readonly Pick<KernelStatus, 'state'>[]): void {
+    const labels = labelsOf(key);
+    const counts = new Map<string, number>();
+    for (const { state } of kernels) counts.set(state, (counts.get(state) ?? 0) + 1);
+    for (const state of this.#states.get(key) ?? []) if (!counts.has(state)) this.#kernels.remove({ ...labels, state });
+    for (const [state, number] of counts) this.#kernels.set({ ...labels, state }, number);
+    if (counts.size === 0) this.#states.delete(key);
+    else this.#states.set(key, new Set(counts.keys()));
   }
 
   #observeWait({ node, placement, loaderPods }: NodePlan, memory: ModuleMemory, nowMs: number): void {

@@ -126,7 +126,7 @@ export class ModuleReconciler {
     // Our own DaemonSet writes are in the caches by now; status speaks of the world with them.
     const after = outcomes.length === 0 ? snapshot : this.#snapshot(module, spec, memory);
     const next = moduleStatus(after, plan, problems);
-    metrics.observe(key, plan, memory, snapshot.nowMs);
+    metrics.observe(key, plan, next, memory, snapshot.nowMs);
     const statusDueInMs = await this.#writeStatusOf(
       module,
       next,

@@ -1,0 +1,165 @@
+/** Alerts of the operator: one table, from which the PrometheusRule and the runbooks are made. */
+import { type GeneratedFile, markdownFile, yamlFile } from './files.ts';
+import { componentFile, NAME, OPERATOR_NAMESPACE } from './rbac.ts';
+
+interface Alert {
+  readonly name: string;
+  /** PromQL. */
+  readonly expression: string;
+  /** How long it has to hold, as Prometheus writes it. */
+  readonly for: string;
+  readonly severity: 'warning' | 'critical';
+  /** One sentence; may use Prometheus's templates. */
+  readonly summary: string;
+  /** For the runbook: what it means, and what it does not mean. */
+  readonly meaning: string;
+  /** What to do, step by step; Markdown. */
+  readonly steps: readonly string[];
+}
+
+/** How long a node may wait before somebody is told, seconds: longer than a build of half an hour and its start. */
+const LONGEST_WAIT_SECONDS = 45 * 60;
+
+export const ALERTS: readonly Alert[] = [
+  {
+    name: 'KMMBuildFailing',
+    expression: 'max by (namespace, name) (kmm_module_kernels{state="BuildFailed"}) > 0',
+    for: '5m',
+    severity: 'warning',
+    summary: 'The image of {{ $value }} kernels of Module {{ $labels.namespace }}/{{ $labels.name }} cannot be built.',
+    meaning:
+      'A build, a signing, a check or a push failed, and what it failed with is not mended by itself within minutes. Nodes with these kernels do not get the module, or keep the one they have. Other kernels and other Modules go on.',
+    steps: [
+      'Read the cause: `kubectl get module NAME -n NAMESPACE -o yaml`; `status.kernels[].build` has the step, the message and the last words of the log.',
+      'Read the whole log where the pod is still there: `kubectl logs -n NAMESPACE POD --all-containers`. The pod of a build that failed is kept until the next try.',
+      'The message says whose it is to mend. `user`: correct the Module, the Dockerfile or the Secret; the next build begins by itself. `infrastructure`: the network, the registry or a node; it is tried again with backoff.',
+      '[Build errors](../reference/build-errors.md) has the cure for what registries say.',
+    ],
+  },
+  {
+    name: 'KMMLoaderFailing',
+    expression:
+      'max by (namespace, name, state) (kmm_module_kernels{state=~"LoaderFailing|ImagePullFailed|PodsRefused|WriteRefused|NameTaken"}) > 0',
+    for: '10m',
+    severity: 'warning',
+    summary:
+      'Loaders of Module {{ $labels.namespace }}/{{ $labels.name }} fail for {{ $value }} kernels: {{ $labels.state }}.',
+    meaning:
+      'On at least one node of a kernel the module cannot be loaded: its loader fails, its image cannot be pulled, or the API server refuses its pods. Nodes that have the module keep it.',
+    steps: [
+      'Read the cause: `kubectl get module NAME -n NAMESPACE -o yaml`, condition `Degraded` and `status.kernels[].message`. [Conditions](../reference/conditions.md) has the next step of each reason.',
+      '`LoaderFailing`: `kubectl logs -n NAMESPACE POD` and `dmesg` of the node. `Key was rejected by service` is Secure Boot; `Invalid module format` is an image of another kernel.',
+      '`ImagePullFailed`: the reference, the registry and `spec.imageRepoSecret`.',
+      '`PodsRefused`: the Pod Security level, the quota or the ServiceAccount of the namespace; the message has the sentence of the API server.',
+    ],
+  },
+  {
+    name: 'KMMNodeWaiting',
+    expression: `max by (namespace, name) (time() - kmm_module_node_waiting_since_timestamp_seconds) > ${LONGEST_WAIT_SECONDS}`,
+    for: '1m',
+    severity: 'warning',
+    summary:
+      'A node has waited for Module {{ $labels.namespace }}/{{ $labels.name }} for {{ $value | humanizeDuration }}.',
+    meaning:
+      'A node is to get, to lose or to change the module, and has neither for 45 minutes. Nodes that are not Ready, that have a taint, or whose turn in a rollout has not come are not counted. A restart of the operator begins the count anew.',
+    steps: [
+      'See what is waited for: `kubectl get module NAME -n NAMESPACE -o yaml`, condition `Progressing`; its message names the node or the pod.',
+      'A loader pod that does not start: `kubectl describe pod` of it. It is `Pending` for want of resources, or its volume or Secret is not there.',
+      'A loader pod that does not end: its `preStop` cannot unload the module, because something uses it. `lsmod` on the node shows the count; stop what uses it.',
+      'An image that is being built for long: [KMMBuildFailing](#kmmbuildfailing) has where to look.',
+    ],
+  },
+  {
+    name: 'KMMOperatorNotLeading',
+    expression: '(max(leader_election_master_status) or vector(0)) < 1',
+    for: '5m',
+    severity: 'critical',
+    summary: 'No operator of KMM is at work.',
+    meaning:
+      'No replica holds the Lease, or none is there to be asked. What is loaded stays loaded; new nodes, new kernels and edits of Modules wait.',
+    steps: [
+      'Are there pods? `kubectl get pods -n kmm-system`. If there are none: `kubectl describe deployment -n kmm-system`.',
+      'Do they run? `kubectl logs -n kmm-system POD`. A mistake in a flag is told in one sentence, and ends the process.',
+      'Do they reach the API server? The log says `not leading` and why; the Lease is `kubectl get lease -n kmm-system kmm.sigs.x-k8s.io -o yaml`.',
+      'Do they run and Prometheus sees nothing? Then the scrape fails: its targets page says why (network policy, `--metrics-authentication` without a token).',
+    ],
+  },
+  {
+    name: 'KMMWatchSilent',
+    expression: 'max by (kind, pod, instance) (kmm_watch_last_event_age_seconds) > 300',
+    for: '5m',
+    severity: 'warning',
+    summary: 'The operator has heard nothing about {{ $labels.kind }} for {{ $value | humanizeDuration }}.',
+    meaning:
+      'The API server tells at least once a minute how far a watch is, also when nothing happens. Silence means that the operator acts on what it last knew. It opens silent watches again by itself, so one that stays silent is refused or has no network.',
+    steps: [
+      'The log has `watch interrupted` and the reason: `kubectl logs -n kmm-system POD | grep "watch interrupted"`.',
+      'A refusal (403): the roles of config/rbac are not those of this version. Apply them again.',
+      'No connection: look at the API server, and at network policies between it and `kmm-system`.',
+      'Deleting the pod is safe: another replica takes over within 15 s, and no module is unloaded.',
+    ],
+  },
+];
+
+const anchor = (name: string): string => name.toLowerCase();
+
+/** The groups of the PrometheusRule, which is also the form of a rules file of Prometheus. */
+export function alertGroups(): readonly object[] {
+  return [
+    {
+      name: NAME,
+      rules: ALERTS.map(({ name, expression, for: duration, severity, summary, meaning }) => ({
+        alert: name,
+        expr: expression,
+        for: duration,
+        labels: { severity },
+        annotations: { summary, description: meaning, runbook: `docs/usage/runbooks.md#${anchor(name)}` },
+      })),
+    },
+  ];
+}
+
+const LABELS = { 'app.kubernetes.io/name': NAME, 'app.kubernetes.io/part-of': NAME };
+
+export function alertFiles(): readonly GeneratedFile[] {
+  const folder = 'config/components/monitoring';
+  const metadata = { name: NAME, namespace: OPERATOR_NAMESPACE, labels: LABELS };
+  return [
+    yamlFile(`${folder}/prometheus_rule.yaml`, {
+      apiVersion: 'monitoring.coreos.com/v1',
+      kind: 'PrometheusRule',
+      metadata,
+      spec: { groups: alertGroups() },
+    }),
+    yamlFile(`${folder}/service_monitor.yaml`, {
+      apiVersion: 'monitoring.coreos.com/v1',
+      kind: 'ServiceMonitor',
+      metadata,
+      spec: {
+        selector: { matchLabels: { 'app.kubernetes.io/name': NAME } },
+        namespaceSelector: { matchNames: [OPERATOR_NAMESPACE] },
+        // The series name Modules themselves: their labels `namespace` and `name` are not to be renamed.
+        endpoints: [{ port: 'metrics', path: '/metrics', interval: '30s', honorLabels: true }],
+      },
+    }),
+    componentFile(folder, ['prometheus_rule.yaml', 'service_monitor.yaml']),
+    markdownFile('docs/usage/runbooks.md', runbooks()),
+  ];
+}
+
+function runbooks(): string {
+  const entries = ALERTS.map(({ name, expression, for: duration, severity, meaning, steps }) =>
+    [
+      `## ${name}`,
+      `Severity \`${severity}\`; holds for ${duration}:`,
+      `\`\`\`promql\n${expression}\n\`\`\``,
+      meaning,
+      steps.map((step, index) => `${index + 1}. ${step}`).join('\n'),
+    ].join('\n\n'),
+  );
+  return [
+    '# Runbooks',
+    'What each alert of `config/components/monitoring` means, and what to do. [Operations](operations.md) says how to install them. When you are stuck, `kmm support-bundle` collects what others need to help you.',
+    ...entries,
+  ].join('\n\n');
+}

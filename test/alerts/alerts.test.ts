@@ -1,0 +1,186 @@
+/** The alerts as Prometheus itself evaluates them: promtool, from Debian's package prometheus. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { ALERTS, alertGroups } from '../../hack/generate/alerts.ts';
+import { metricsReference } from '../../src/controllers/metrics.ts';
+import { run } from '../harness/run.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kmm-alerts-'));
+  await writeFile(join(folder, 'rules.yaml'), stringify({ groups: alertGroups() }));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+interface Story {
+  readonly what: string;
+  readonly alert: string;
+  /** Series by name and labels, and their values a minute apart, in promtool's notation. */
+  readonly series: Readonly<Record<string, string>>;
+  /** Minutes after which the alert is looked at. */
+  readonly at: number;
+  /** Labels of what fires, and the summary; undefined: nothing does. */
+  readonly fires?: { readonly labels: Readonly<Record<string, string>>; readonly summary: string };
+}
+
+const MODULE = { namespace: 'drivers', name: 'kmod' };
+const OF_MODULE = 'namespace="drivers",name="kmod"';
+const LEADING = { 'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="a"}': '1x60' };
+
+const STORIES: readonly Story[] = [
+  {
+    what: 'a build that stays failed is told of, with the Module and the number of kernels',
+    alert: 'KMMBuildFailing',
+    series: { [`kmm_module_kernels{${OF_MODULE},state="BuildFailed"}`]: '2x30' },
+    at: 10,
+    fires: { labels: MODULE, summary: 'The image of 2 kernels of Module drivers/kmod cannot be built.' },
+  },
+  {
+    what: 'a build that failed and went well at the next try is not told of',
+    alert: 'KMMBuildFailing',
+    series: { [`kmm_module_kernels{${OF_MODULE},state="BuildFailed"}`]: '1x3 stale _x26' },
+    at: 10,
+  },
+  {
+    what: 'a loader that fails is told of after ten minutes, with the reason',
+    alert: 'KMMLoaderFailing',
+    series: { [`kmm_module_kernels{${OF_MODULE},state="LoaderFailing"}`]: '1x30' },
+    at: 11,
+    fires: {
+      labels: { ...MODULE, state: 'LoaderFailing' },
+      summary: 'Loaders of Module drivers/kmod fail for 1 kernels: LoaderFailing.',
+    },
+  },
+  {
+    what: 'kernels that are well or in progress fire nothing',
+    alert: 'KMMLoaderFailing',
+    series: {
+      [`kmm_module_kernels{${OF_MODULE},state="Loaded"}`]: '3x30',
+      [`kmm_module_kernels{${OF_MODULE},state="Loading"}`]: '1x30',
+    },
+    at: 20,
+  },
+  {
+    what: 'a node that has waited for more than 45 minutes is told of',
+    alert: 'KMMNodeWaiting',
+    // promtool's time begins at 0: the node has waited since then.
+    series: { [`kmm_module_node_waiting_since_timestamp_seconds{${OF_MODULE}}`]: '0x90' },
+    at: 50,
+    fires: { labels: MODULE, summary: 'A node has waited for Module drivers/kmod for 50m 0s.' },
+  },
+  {
+    what: 'nodes that wait one after the other, as in a rollout, are not told of',
+    alert: 'KMMNodeWaiting',
+    series: { [`kmm_module_node_waiting_since_timestamp_seconds{${OF_MODULE}}`]: '0+60x90' },
+    at: 80,
+  },
+  {
+    what: 'an operator that leads is not told of, nor is its standby',
+    alert: 'KMMOperatorNotLeading',
+    series: { ...LEADING, 'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="b"}': '0x60' },
+    at: 30,
+  },
+  {
+    what: 'replicas none of which leads are told of',
+    alert: 'KMMOperatorNotLeading',
+    series: {
+      'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="a"}': '1x5 0x60',
+      'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="b"}': '0x60',
+    },
+    at: 12,
+    fires: { labels: {}, summary: 'No operator of KMM is at work.' },
+  },
+  {
+    what: 'an operator that is not there at all is told of',
+    alert: 'KMMOperatorNotLeading',
+    series: { up: '0x60' },
+    at: 6,
+    fires: { labels: {}, summary: 'No operator of KMM is at work.' },
+  },
+  {
+    what: 'a change of leader within a minute is not told of',
+    alert: 'KMMOperatorNotLeading',
+    series: { 'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="a"}': '1x5 0 0 1x60' },
+    at: 12,
+  },
+  {
+    what: 'a watch that brings nothing for minutes is told of, with its kind',
+    alert: 'KMMWatchSilent',
+    series: { 'kmm_watch_last_event_age_seconds{kind="nodes",pod="a",instance="i"}': '0+60x60' },
+    at: 20,
+    fires: {
+      labels: { kind: 'nodes', pod: 'a', instance: 'i' },
+      summary: 'The operator has heard nothing about nodes for 20m 0s.',
+    },
+  },
+  {
+    what: 'a watch that brings a bookmark a minute is not told of',
+    alert: 'KMMWatchSilent',
+    series: { 'kmm_watch_last_event_age_seconds{kind="nodes",pod="a",instance="i"}': '60x60' },
+    at: 20,
+  },
+];
+
+describe('an alert', () => {
+  test('is one that Prometheus can read', async () => {
+    const { code, stdout, stderr } = await run('promtool', ['check', 'rules', join(folder, 'rules.yaml')]);
+    expect([code, stdout + stderr]).toEqual([0, expect.stringContaining(`${ALERTS.length} rules found`)]);
+  });
+
+  test.each(STORIES)('$alert: $what', async ({ alert, series, at, fires }) => {
+    const file = join(folder, `${crypto.randomUUID()}.yaml`);
+    const definition = ALERTS.find(({ name }) => name === alert);
+    const expected =
+      fires === undefined
+        ? []
+        : [
+            {
+              exp_labels: { ...fires.labels, severity: definition?.severity },
+              exp_annotations: {
+                summary: fires.summary,
+                description: definition?.meaning,
+                runbook: `docs/usage/runbooks.md#${alert.toLowerCase()}`,
+              },
+            },
+          ];
+    await writeFile(
+      file,
+      stringify({
+        rule_files: ['rules.yaml'],
+        evaluation_interval: '1m',
+        tests: [
+          {
+            interval: '1m',
+            input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+            alert_rule_test: [{ eval_time: `${at}m`, alertname: alert, exp_alerts: expected }],
+          },
+        ],
+      }),
+    );
+    const { code, stdout, stderr } = await run('promtool', ['test', 'rules', file]);
+    expect([code, code === 0 ? '' : stdout + stderr]).toEqual([0, '']);
+  });
+
+  test('reads only metrics that the operator serves, with labels that they have', () => {
+    const served = new Map(metricsReference().map(({ name, labels }) => [name, labels]));
+    for (const { name, expression } of ALERTS) {
+      const [metric = ''] = /\b(kmm|leader)_\w+/.exec(expression) ?? [];
+      expect([name, served.has(metric)]).toEqual([name, true]);
+      for (const [, label = ''] of expression.matchAll(/[{,](\w+)=/g)) expect(served.get(metric)).toContain(label);
+    }
+  });
+
+  test('has a story in which it fires and one in which it does not', () => {
+    for (const { name } of ALERTS) {
+      const stories = STORIES.filter(({ alert }) => alert === name);
+      expect([name, stories.some(({ fires }) => fires), stories.some(({ fires }) => !fires)]).toEqual([
+        name,
+        true,
+        true,
+      ]);
+    }
+  });
+});
