@@ -3,7 +3,6 @@
  * `--check` writes nothing and exits 1 with the names of the files that would change; `--offline` keeps the embedded schemas as they
  * are instead of asking an API server for them.
  */
-import { existsSync } from 'node:fs';
 import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -16,7 +15,7 @@ import type { PolicyRule } from '../src/kube/rbac.ts';
 import { startControlPlane } from '../test/harness/control-plane.ts';
 import { Progress } from './control-plane/progress.ts';
 import { admissionPolicyFiles } from './generate/admission-policy.ts';
-import { alertFiles } from './generate/alerts.ts';
+import { alertFiles, alertGroups } from './generate/alerts.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { chartFiles } from './generate/chart.ts';
 import { componentFiles } from './generate/components.ts';
@@ -71,19 +70,13 @@ async function derived(): Promise<readonly GeneratedFile[]> {
     { path: 'src/api/fields.gen.json', content: `${JSON.stringify(ownFields(crd), null, 1)}\n` },
     yamlFile(`config/crd/${crdFile}`, crd),
     kustomization('config/crd', [crdFile]),
-    ...chartFiles({ crd, rules, version: packageJson.version, alerts: await alertRules() }),
+    ...chartFiles({ crd, rules, version: packageJson.version, alerts: alertGroups() }),
     ...componentFiles(rules),
     ...admissionPolicyFiles(rules),
     ...alertFiles(),
     apiReference({ crd, containerFields: CONTAINER_FIELDS }),
     ...(await tablePages(ROOT)),
   ];
-}
-
-/** Written by whoever owns the alerts; the chart has to bring a copy, because helm reads nothing outside of it. */
-async function alertRules(): Promise<string | undefined> {
-  const file = join(ROOT, 'config/components/monitoring/alerts.yaml');
-  return existsSync(file) ? readFile(file, 'utf8') : undefined;
 }
 
 const { values } = parseArgs({ options: { check: { type: 'boolean' }, offline: { type: 'boolean' } } });

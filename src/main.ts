@@ -26,6 +26,10 @@ const COMMANDS = new Map<string, Command>(
       summary: 'Print the images that KMM can start, or a script that copies them to a registry of yours.',
       run: async (argv) => (await import('./commands/images.ts')).runImages(argv),
     },
+    'support-bundle': {
+      summary: 'Collect what explains how the operator and its Modules are into one archive, without secrets.',
+      run: async (argv) => (await import('./commands/support-bundle.ts')).runSupportBundle(argv),
+    },
     version: {
       summary: 'Print the version.',
       run: async () => {
@@ -46,7 +50,7 @@ const ALIASES = new Map([
 ]);
 
 function showHelp(): void {
-  const lines = [...COMMANDS].map(([name, { summary }]) => `  ${name.padEnd(13)}${summary}`);
+  const lines = [...COMMANDS].map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`);
   process.stdout.write(`Kernel Module Management.\n\nUsage: kmm COMMAND [options]\n\n${lines.join('\n')}\n`);
 }
 

@@ -1,6 +1,7 @@
 /** Alerts of the operator: one table, from which the PrometheusRule and the runbooks are made. */
+import { componentFile } from './components.ts';
 import { type GeneratedFile, markdownFile, yamlFile } from './files.ts';
-import { componentFile, NAME, OPERATOR_NAMESPACE } from './rbac.ts';
+import { NAME, OPERATOR_NAMESPACE } from './rbac.ts';
 
 interface Alert {
   readonly name: string;

@@ -14,8 +14,8 @@ export interface ChartInput {
   readonly rules: readonly PolicyRule[];
   /** The release, as in package.json. */
   readonly version: string;
-  /** config/components/monitoring/alerts.yaml, where there is one. */
-  readonly alerts: string | undefined;
+  /** Groups of alert rules, as in a PrometheusRule. */
+  readonly alerts: readonly object[];
 }
 
 export function chartFiles({ crd, rules, version, alerts }: ChartInput): readonly GeneratedFile[] {
@@ -37,7 +37,8 @@ export function chartFiles({ crd, rules, version, alerts }: ChartInput): readonl
     { path: `${CHART}/values.schema.json`, content: `${JSON.stringify(valuesSchema(), null, 2)}\n` },
     yamlFile(`${CHART}/files/modules-crd.yaml`, kept),
     { path: `${CHART}/templates/_rules.tpl`, content: rulesTemplate(rules) },
-    ...(alerts === undefined ? [] : [{ path: `${CHART}/files/alerts.yaml`, content: alerts }]),
+    // In a file of its own: to helm, the templates of Prometheus would be its own.
+    yamlFile(`${CHART}/files/alerts.yaml`, { groups: alerts }),
     markdownFile(
       'docs/reference/chart-values.md',
       '# Values of the Helm chart\n\n`helm show values charts/kmm` prints them. A value that is not among them, or is of the wrong kind, is refused with its path.\n\n' +

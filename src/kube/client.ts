@@ -2,7 +2,7 @@ import type { Connection } from './connection.ts';
 import { connectionErrorOf } from './connection-errors.ts';
 import { ConnectionError } from './errors.ts';
 import type { KubeList, KubeObject } from './objects.ts';
-import { collectionPath, describeAttempt, type ObjectRef, objectPath, queryString } from './paths.ts';
+import { collectionPath, describeAttempt, type ObjectRef, objectPath, type QueryValue, queryString } from './paths.ts';
 import { apiVersionOf, type Resource } from './resources.ts';
 import { WatchStream } from './streamed-body.ts';
 import { type ApiRequest, type HttpMethod, type RequestReport, Transport } from './transport.ts';
@@ -266,6 +266,38 @@ export class KubeClient {
     });
     const document: unknown = JSON.parse(text);
     return document;
+  }
+
+  /**
+   * The text that a subresource answers with: `['log']` of a pod, `['proxy', 'metrics']` of one. It is read whole, so ask for a bounded one.
+   */
+  text(
+    resource: AnyResource,
+    ref: ObjectRef,
+    [subresource, ...rest]: readonly [string, ...string[]],
+    options: CallOptions & { readonly parameters?: Readonly<Record<string, QueryValue>> } = {},
+  ): Promise<string> {
+    const path = [objectPath(resource, ref, subresource), ...rest.map(encodeURIComponent)].join('/');
+    const { parameters = {}, signal } = options;
+    return this.#send(resource, {
+      verb: `read the ${subresource} of`,
+      method: 'GET',
+      path: path + queryString(parameters),
+      ref,
+      signal,
+    });
+  }
+
+  /** What the API server says of itself at /version, as JSON. */
+  serverVersion(options: CallOptions = {}): Promise<string> {
+    return this.#transport.send({
+      method: 'GET',
+      path: '/version',
+      resource: 'version',
+      attempted: 'get the version of the API server',
+      unservedHint: `${this.#connection.server} tells no version: is it an API server?`,
+      signal: options.signal,
+    });
   }
 
   /** Breaks off what is under way and closes all connections. */

@@ -155,6 +155,12 @@ export class OperatorProcess {
     return text;
   }
 
+  /** `/metrics` as whoever has this token asks for it. */
+  async metricsAs(token: string | undefined): Promise<{ readonly status: number; readonly text: string }> {
+    const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    return this.#get(this.#metrics, '/metrics', AbortSignal.timeout(10_000), headers);
+  }
+
   /** Value of the series whose name and labels are `series`, as in `kmm_modules`; undefined when it is not there. */
   async metric(series: string): Promise<number | undefined> {
     const line = (await this.metrics()).split('\n').find((line) => line.startsWith(`${series} `));
@@ -191,8 +197,9 @@ export class OperatorProcess {
     port: number,
     path: string,
     signal: AbortSignal,
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<{ readonly status: number; readonly text: string }> {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal });
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal, headers });
     return { status: answer.status, text: await answer.text() };
   }
 

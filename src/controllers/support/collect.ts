@@ -1,0 +1,172 @@
+import { stringify } from 'yaml';
+import { GROUP_PREFIX, MODULE_NAME_LABEL } from '../../api/labels.ts';
+import { MODULES } from '../../api/module.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { DAEMONSETS, EVENTS, type Event, LEASES, NODES, type Node, PODS, type Pod } from '../../kube/core.ts';
+import type { KubeObject } from '../../kube/objects.ts';
+import { refOf } from '../../kube/paths.ts';
+import { apiVersionOf, type Resource } from '../../kube/resources.ts';
+import { containerLogs, type LogRequest } from './logs.ts';
+import { redactObject, redactText } from './redact.ts';
+
+/** One file of the bundle. */
+export interface BundleFile {
+  /** Below the bundle's folder, as `modules/drivers/kmod.yaml`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+export interface CollectOptions {
+  readonly client: KubeClient;
+  /** Where the operator runs. */
+  readonly namespace: string;
+  /** The port of its /metrics. */
+  readonly metricsPort: number;
+  /** Whether to take logs of loaders, device plugins and builds that fail; what users' programs print is not ours to judge. */
+  readonly podLogs: boolean;
+  readonly version: string;
+  readonly signal: AbortSignal;
+}
+
+const PAGE = 500;
+/** Objects of a kind; a bundle of more is read by nobody. */
+const MOST_OBJECTS = 5_000;
+const OPERATOR_SELECTOR = 'app.kubernetes.io/name=kmm,!kmm.node.kubernetes.io/role';
+const OURS = MODULE_NAME_LABEL;
+const OPERATOR_LOG_BYTES = 5 * 1024 * 1024;
+const POD_LOG_BYTES = 512 * 1024;
+const MOST_LOGS = 100;
+
+/**
+ * Reads what explains how the operator and its Modules are, file by file. It reads no Secrets and no ConfigMaps; what it reads is
+ * redacted (redact.ts). What cannot be read is a line of problems.txt, and the others are collected all the same.
+ */
+export async function* collect(options: CollectOptions): AsyncGenerator<BundleFile> {
+  const { client, namespace, metricsPort, signal } = options;
+  const problems: string[] = [];
+  const tried = async <T>(what: string, attempt: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await attempt();
+    } catch (error) {
+      signal.throwIfAborted();
+      problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  };
+  const all = async <T extends KubeObject>(
+    resource: Resource<T>,
+    selection: { readonly namespace?: string; readonly labelSelector?: string; readonly fieldSelector?: string } = {},
+  ): Promise<readonly T[]> =>
+    (await tried(`list ${resource.plural}`, () => listAll(client, resource, selection, signal, problems))) ?? [];
+
+  const server = await tried('version of the API server', () => client.serverVersion({ signal }));
+  yield { path: 'versions.yaml', text: stringify({ supportBundle: options.version, server: parsed(server) }) };
+
+  for (const module of await all(MODULES)) yield objectFile('modules', MODULES, module);
+  for (const daemonSet of await all(DAEMONSETS, { labelSelector: OURS })) {
+    yield objectFile('daemonsets', DAEMONSETS, daemonSet);
+  }
+  const pods = await all(PODS, { labelSelector: OURS });
+  for (const pod of pods) yield objectFile('pods', PODS, pod);
+  const operators = await all(PODS, { namespace, labelSelector: OPERATOR_SELECTOR });
+  for (const pod of operators) yield objectFile('operator', PODS, pod);
+  for (const lease of await all(LEASES, { namespace })) yield objectFile('operator', LEASES, lease);
+
+  yield { path: 'nodes.yaml', text: stringify((await all(NODES)).map(nodeOf), YAML) };
+  const events = [
+    ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=Module' })),
+    ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=DaemonSet' })).filter(isAbout(pods)),
+    ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=Pod' })).filter(isAbout([...pods, ...operators])),
+  ];
+  yield { path: 'events.txt', text: events.map(eventLine).sort().join('') };
+
+  for (const { metadata } of operators) {
+    const name = `${metadata.name}:${metricsPort}`;
+    const text = await tried(`metrics of ${metadata.name}`, () =>
+      client.text(PODS, { namespace, name }, ['proxy', 'metrics'], { signal }),
+    );
+    if (text !== undefined) yield { path: `metrics/${metadata.name}.txt`, text };
+  }
+  const logs: LogRequest[] = [
+    ...containerLogs(operators, 'all', OPERATOR_LOG_BYTES),
+    ...(options.podLogs ? containerLogs(pods, 'failing', POD_LOG_BYTES) : []),
+  ];
+  if (logs.length > MOST_LOGS) problems.push(`logs: ${logs.length - MOST_LOGS} more of failing pods are left out`);
+  for (const { pod, container, previous, limitBytes } of logs.slice(0, MOST_LOGS)) {
+    const parameters = { container, previous: previous || undefined, limitBytes, tailLines: 20_000, timestamps: true };
+    const path = `logs/${pod.namespace}/${pod.name}/${container}${previous ? '.previous' : ''}.log`;
+    const text = await tried(path, () => client.text(PODS, pod, ['log'], { parameters, signal }));
+    if (text !== undefined) yield { path, text: redactText(text) };
+  }
+  yield { path: 'problems.txt', text: problems.map((problem) => `${redactText(problem)}\n`).join('') };
+}
+
+const YAML = { lineWidth: 0, aliasDuplicateObjects: false };
+
+async function listAll<T extends KubeObject>(
+  client: KubeClient,
+  resource: Resource<T>,
+  selection: { readonly namespace?: string; readonly labelSelector?: string; readonly fieldSelector?: string },
+  signal: AbortSignal,
+  problems: string[],
+): Promise<readonly T[]> {
+  const objects: T[] = [];
+  let next: string | undefined;
+  do {
+    const { items, metadata } = await client.list(resource, {
+      ...selection,
+      limit: PAGE,
+      ...(next === undefined ? {} : { continue: next }),
+      signal,
+    });
+    objects.push(...items);
+    next = metadata.continue || undefined;
+  } while (next !== undefined && objects.length < MOST_OBJECTS);
+  if (next !== undefined) problems.push(`list ${resource.plural}: there are more than ${objects.length}`);
+  return objects;
+}
+
+function objectFile<T extends KubeObject>(folder: string, resource: Resource<T>, object: T): BundleFile {
+  const { namespace = '', name = '' } = refOf(object);
+  const whole = { apiVersion: apiVersionOf(resource), kind: resource.kind, ...object };
+  const kind = folder === 'operator' ? `${resource.kind.toLowerCase()}-` : `${namespace}/`;
+  return { path: `${folder}/${kind}${name}.yaml`, text: stringify(redactObject(whole), YAML) };
+}
+
+/** What decides about a node, and what we put on it; other people's labels are none of the bundle's business. */
+function nodeOf({ metadata, spec, status }: Node): unknown {
+  const ours = (map: Readonly<Record<string, string>> = {}): unknown =>
+    Object.fromEntries(Object.entries(map).filter(([key]) => key.startsWith(GROUP_PREFIX)));
+  return {
+    name: metadata.name,
+    labels: ours(metadata.labels),
+    annotations: ours(metadata.annotations),
+    taints: spec?.taints,
+    unschedulable: spec?.unschedulable,
+    nodeInfo: status?.nodeInfo,
+    conditions: status?.conditions,
+  };
+}
+
+/** Events about one of the pods, or about the DaemonSet that owns one. */
+function isAbout(pods: readonly Pod[]): (event: Event) => boolean {
+  const uids = new Set(
+    pods.flatMap(({ metadata }) => [metadata.uid, ...(metadata.ownerReferences ?? []).map(({ uid }) => uid)]),
+  );
+  return ({ involvedObject }) => uids.has(involvedObject.uid);
+}
+
+function eventLine({ metadata, involvedObject, lastTimestamp, type, reason, message, count }: Event): string {
+  const { kind, name } = involvedObject;
+  const at = lastTimestamp ?? metadata.creationTimestamp ?? '';
+  const what = redactText(message ?? '').replaceAll(/\s*\n\s*/g, ' ');
+  return `${at} ${type} ${kind} ${metadata.namespace}/${name} ${reason} x${count ?? 1}: ${what}\n`;
+}
+
+function parsed(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

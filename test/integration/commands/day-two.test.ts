@@ -1,0 +1,189 @@
+/** What an administrator does on the second day: scrape metrics with a token, and collect a support bundle. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { createGunzip } from 'node:zlib';
+import { extract } from 'tar-stream';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MODULES } from '../../../src/api/module.ts';
+import { PODS } from '../../../src/kube/core.ts';
+import { eventually } from '../../harness/eventually.ts';
+import { type LogKubelet, startLogKubelet } from '../../harness/log-kubelet.ts';
+import { aModule, nodesOf } from '../../harness/modules.ts';
+import { useOperatedCluster } from '../../harness/operated-cluster.ts';
+import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
+import { type RunResult, run } from '../../harness/run.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const KERNEL = '6.1.0-50-cloud-amd64';
+
+const kmm = useOperatedCluster('day-two', { flags: ['--metrics-authentication'] });
+
+describe('/metrics with authentication', () => {
+  beforeAll(async () => {
+    const { controlPlane } = kmm;
+    await controlPlane.kubectl(['apply', '--server-side', '-k', join(ROOT, 'config/components/metrics-auth')]);
+    for (const name of ['prometheus', 'nosy']) {
+      await controlPlane.kubectl(['create', 'serviceaccount', name, '-n', 'default']);
+    }
+    await controlPlane.kubectl([
+      ...['create', 'clusterrolebinding', 'scraping', '--clusterrole=kmm-metrics-reader'],
+      '--serviceaccount=default:prometheus',
+    ]);
+  });
+
+  const tokenOf = async (name: string): Promise<string> =>
+    (await kmm.controlPlane.kubectl(['create', 'token', name, '-n', 'default'])).trim();
+
+  test('answers whoever may read it', async () => {
+    expect(await kmm.operator.metricsAs(await tokenOf('prometheus'))).toEqual({
+      status: 200,
+      text: expect.stringContaining('kmm_modules'),
+    });
+  });
+
+  test('refuses whoever may not, whoever is unknown, and whoever says nothing', async () => {
+    expect(await kmm.operator.metricsAs(await tokenOf('nosy'))).toMatchObject({ status: 403 });
+    expect(await kmm.operator.metricsAs('made-up')).toMatchObject({ status: 401 });
+    expect(await kmm.operator.metricsAs(undefined)).toMatchObject({ status: 401 });
+  });
+});
+
+/** Stands wherever a user may have put a secret. */
+const PLANTED = 'plantedValueHunter2';
+const TOKEN = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.cGxhbnRlZFZhbHVlSHVudGVyMg';
+/** What must be in no bundle: the secret, its base64, and the token. */
+const FORBIDDEN = [PLANTED, Buffer.from(PLANTED).toString('base64'), TOKEN];
+
+describe('kmm support-bundle', () => {
+  let namespace: string;
+  let kubelet: LogKubelet;
+  const node = 'support-0';
+
+  beforeAll(async () => {
+    const { cluster, controlPlane } = kmm;
+    const { admin } = cluster;
+    namespace = await cluster.freshNamespace();
+    await controlPlane.kubectl([
+      'create',
+      'secret',
+      'generic',
+      'plain',
+      '-n',
+      namespace,
+      `--from-literal=a=${PLANTED}`,
+    ]);
+    await controlPlane.kubectl(['create', 'configmap', 'plain', '-n', namespace, `--from-literal=a=${PLANTED}`]);
+    await cluster.nodes.create({ name: node, kernel: KERNEL, labels: nodesOf('support') });
+    const module = aModule('support')
+      .inNamespace(namespace)
+      .withKernel(KERNEL, 'registry.test/sim-crash:1')
+      .withLoader({
+        args: ['--verbose', `--password=${PLANTED}`],
+        env: [{ name: 'PASSWORD', value: PLANTED }],
+      })
+      .build();
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify({ PLANTED }) };
+    await admin.create(MODULES, { ...module, metadata: { ...module.metadata, annotations } });
+    const ref = { name: 'support', namespace };
+    await kmm.untilCondition(ref, { type: 'Degraded', status: 'True', reason: 'LoaderFailing' });
+    await kmm.untilEvent(ref, { reason: 'LoaderFailing' });
+    const loader = await kmm.untilLoaderOn(ref, node);
+    await admin.create(PODS, {
+      metadata: { name: 'kmm-0', namespace: OPERATOR_NAMESPACE, labels: { 'app.kubernetes.io/name': 'kmm' } },
+      spec: {
+        nodeName: node,
+        containers: [
+          { name: 'manager', image: 'kmm:1', env: [{ name: 'HTTPS_PROXY', value: `http://u:${PLANTED}@p` }] },
+        ],
+      },
+    });
+    await eventually(
+      async () => {
+        const [pod] = await cluster.pods.list(OPERATOR_NAMESPACE, { 'app.kubernetes.io/name': 'kmm' });
+        expect(pod?.status?.containerStatuses?.[0]?.state?.running).toBeDefined();
+      },
+      { what: 'the pod kmm-0 to run' },
+    );
+    const loaderLog = `login with token=${PLANTED}\nAuthorization: Bearer ${TOKEN}\nmodprobe: no such device\n`;
+    kubelet = await startLogKubelet(admin, node, {
+      [`${OPERATOR_NAMESPACE}/kmm-0/manager`]: `{"level":"info","msg":"leading","url":"https://u:${PLANTED}@git.test"}\n`,
+      [`${namespace}/${loader.metadata.name}/module-loader`]: loaderLog,
+      [`${namespace}/${loader.metadata.name}/module-loader?previous`]: loaderLog,
+    });
+  });
+  afterAll(() => kubelet?.stop());
+
+  const bundle = (...flags: readonly string[]): Promise<RunResult> =>
+    run(process.execPath, [
+      ...[join(ROOT, 'src/main.ts'), 'support-bundle', `--kubeconfig=${kmm.controlPlane.kubeconfig}`],
+      ...flags,
+    ]);
+
+  test('holds what explains the state of Modules, and nothing that was planted as a secret', async () => {
+    const path = join(kmm.controlPlane.directory, 'bundle.tar.gz');
+    const { code, stdout, stderr } = await bundle(`--output=${path}`);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('look through it before you send it');
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    const files = await unpack(path);
+    const names = [...files.keys()];
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'versions.yaml',
+        'nodes.yaml',
+        'events.txt',
+        'problems.txt',
+        `modules/${namespace}/support.yaml`,
+        'operator/pod-kmm-0.yaml',
+        'operator/lease-kmm.sigs.x-k8s.io.yaml',
+        `logs/${OPERATOR_NAMESPACE}/kmm-0/manager.log`,
+        expect.stringMatching(new RegExp(`^daemonsets/${namespace}/support-.*yaml$`)),
+        expect.stringMatching(new RegExp(`^pods/${namespace}/support-.*yaml$`)),
+        expect.stringMatching(new RegExp(`^logs/${namespace}/support-.*/module-loader.*log$`)),
+      ]),
+    );
+    for (const [name, content] of files) {
+      for (const secret of FORBIDDEN) expect([name, content.includes(secret)]).toEqual([name, false]);
+    }
+    expect(files.get('versions.yaml')).toContain('gitVersion: v1.36.3');
+    expect(files.get(`modules/${namespace}/support.yaml`)).toContain('LoaderFailing');
+    expect(files.get('nodes.yaml')).toContain(KERNEL);
+    expect(files.get('events.txt')).toMatch(/Module .*support LoaderFailing/);
+    const [, loaderLog = ''] = [...files].find(([name]) => name.startsWith(`logs/${namespace}`)) ?? [];
+    expect(loaderLog).toContain('modprobe: no such device');
+    // The pod of this test has no address at which it serves metrics: what is missing is told, and stops nothing.
+    expect(files.get('problems.txt')).toContain('metrics of kmm-0');
+    expect(files.get('problems.txt')).not.toContain('logs/');
+  });
+
+  test('is never written over another file, and half a bundle is not left', async () => {
+    const path = join(kmm.controlPlane.directory, 'bundle.tar.gz');
+    const before = (await stat(path)).size;
+    const again = await bundle(`--output=${path}`);
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('EEXIST')]);
+    expect((await stat(path)).size).toBe(before);
+    const late = join(kmm.controlPlane.directory, 'late.tar.gz');
+    expect(await bundle(`--output=${late}`, '--timeout=1ms')).toMatchObject({ code: 1 });
+    await expect(stat(late)).rejects.toThrow('ENOENT');
+  });
+
+  test('leaves out what users print when told to', async () => {
+    const path = join(kmm.controlPlane.directory, 'quiet.tar.gz');
+    expect(await bundle(`--output=${path}`, '--pod-logs=false')).toMatchObject({ code: 0 });
+    const logs = [...(await unpack(path)).keys()].filter((name) => name.startsWith('logs/'));
+    expect(logs).toEqual([`logs/${OPERATOR_NAMESPACE}/kmm-0/manager.log`]);
+  });
+});
+
+/** Texts by path, without the bundle's own folder. */
+async function unpack(archive: string): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>();
+  const entries = createReadStream(archive).pipe(createGunzip()).pipe(extract());
+  for await (const entry of entries) {
+    files.set(entry.header.name.replace(/^kmm-support-[^/]+\//, ''), await text(entry));
+  }
+  return files;
+}
