@@ -24,6 +24,7 @@ import { fieldTree } from './generate/field-tree.ts';
 import { type GeneratedFile, writeFiles, yamlFile } from './generate/files.ts';
 import { imageLockFile } from './generate/image-lock.ts';
 import { kustomization, kustomizeFiles } from './generate/kustomize.ts';
+import { privilegesPage } from './generate/privileges.ts';
 import { tablePages } from './generate/tables.ts';
 import { ensureHelm } from './helm/helm.ts';
 
@@ -74,6 +75,7 @@ async function derived(): Promise<readonly GeneratedFile[]> {
     ...componentFiles(rules),
     ...admissionPolicyFiles(rules),
     ...alertFiles(),
+    privilegesPage(rules),
     apiReference({ crd, containerFields: CONTAINER_FIELDS }),
     ...(await tablePages(ROOT)),
   ];

@@ -17,7 +17,7 @@ import { IN_HOST_NAMESPACE, IN_USER_NAMESPACE } from '../../src/build/engines/po
 import type { PolicyRule } from '../../src/kube/rbac.ts';
 import { componentFile } from './components.ts';
 import { type GeneratedFile, yamlFile } from './files.ts';
-import { NAME, OPERATOR_NAMESPACE } from './rbac.ts';
+import { LABELS, NAME, OPERATOR_NAMESPACE } from './rbac.ts';
 
 interface Validation {
   /** CEL. Source: Kubernetes docs, "Validating Admission Policy". */
@@ -40,9 +40,6 @@ interface Policy {
 
 const quoted = (text: string): string => `'${text}'`;
 const list = (texts: readonly string[]): string => `[${texts.map(quoted).join(', ')}]`;
-
-/** Objects of the request that are there: a create has no old one, a delete no new one. */
-const OBJECTS = '[object, oldObject].filter(o, o != null)';
 
 /** Both maps agree in every key that is not ours. */
 function foreignKeysKept(field: 'labels' | 'annotations'): Validation {
@@ -100,10 +97,10 @@ const hasOurLabels = (roles: readonly string[]): string =>
   `has(o.metadata.labels) && ${quoted(MODULE_NAME_LABEL)} in o.metadata.labels && ${quoted(ROLE_LABEL)} in o.metadata.labels && ` +
   `o.metadata.labels[${quoted(ROLE_LABEL)}] in ${list(roles)}`;
 
+const belongsToModule = `has(o.metadata.ownerReferences) && o.metadata.ownerReferences.exists(r, has(r.controller) && r.controller && ${OWNED_BY_MODULE})`;
+
 /** Whether the object `o` is one that we made for a Module, in one of the roles. */
-const isOurs = (roles: readonly string[]): string =>
-  `${hasOurLabels(roles)} && has(o.metadata.ownerReferences) && ` +
-  `o.metadata.ownerReferences.exists(r, has(r.controller) && r.controller && ${OWNED_BY_MODULE})`;
+const isOurs = (roles: readonly string[]): string => `${hasOurLabels(roles)} && ${belongsToModule}`;
 
 /** Whether the object `o` was made for a Module, and belongs to it, to its DaemonSet, or, orphaned by somebody, to nobody. */
 const wasOurs = (roles: readonly string[]): string =>
@@ -130,8 +127,13 @@ const DAEMONSETS: Policy = {
   rules: [{ group: 'apps', resources: ['daemonsets'], operations: ['CREATE', 'UPDATE', 'DELETE'] }],
   validations: [
     {
-      expression: `${OBJECTS}.all(o, ${isOurs([MODULE_LOADER_ROLE, DEVICE_PLUGIN_ROLE])})`,
-      message: 'the operator may touch only DaemonSets that carry its labels and belong to a Module',
+      expression: `object == null || [object].all(o, ${isOurs([MODULE_LOADER_ROLE, DEVICE_PLUGIN_ROLE])})`,
+      message: 'the operator may make only DaemonSets that carry its labels and belong to a Module',
+    },
+    {
+      // Its labels may have been taken off by somebody; it puts them back.
+      expression: `oldObject == null || [oldObject].all(o, ${belongsToModule})`,
+      message: 'the operator may change and delete only DaemonSets that belong to a Module',
     },
     {
       expression: `object == null || object.spec.template.metadata.?labels[?${quoted(ROLE_LABEL)}].orValue('') == ${ROLE}`,
@@ -301,7 +303,7 @@ const AS_INSTALLED: Operator = { namespace: OPERATOR_NAMESPACE, serviceAccount: 
 function policyAndBinding({ name, rules, variables = {}, validations }: Policy, operator: Operator): readonly object[] {
   const metadata = {
     name: `${NAME}-${name}`,
-    labels: { 'app.kubernetes.io/name': NAME, 'app.kubernetes.io/part-of': NAME },
+    labels: LABELS,
   };
   const apiVersion = 'admissionregistration.k8s.io/v1';
   return [

@@ -1,7 +1,7 @@
 /** Alerts of the operator: one table, from which the PrometheusRule and the runbooks are made. */
 import { componentFile } from './components.ts';
 import { type GeneratedFile, markdownFile, yamlFile } from './files.ts';
-import { NAME, OPERATOR_NAMESPACE } from './rbac.ts';
+import { LABELS, NAME, OPERATOR_NAMESPACE } from './rbac.ts';
 
 interface Alert {
   readonly name: string;
@@ -119,8 +119,6 @@ export function alertGroups(): readonly object[] {
     },
   ];
 }
-
-const LABELS = { 'app.kubernetes.io/name': NAME, 'app.kubernetes.io/part-of': NAME };
 
 export function alertFiles(): readonly GeneratedFile[] {
   const folder = 'config/components/monitoring';

@@ -1,4 +1,5 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 import { KubeClient } from '../../../src/kube/client.ts';
 import { loadConnection } from '../../../src/kube/config.ts';
@@ -9,14 +10,23 @@ import { NAMESPACES, useCluster } from '../../harness/cluster.ts';
 import { CONFIG_MAPS } from '../../harness/config-maps.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { ManualClock } from '../../harness/manual-clock.ts';
+import { OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT } from '../../harness/operator-identity.ts';
 
-const { admin, controlPlane, kubeconfig, freshNamespace } = await useCluster();
+const { admin, controlPlane, freshNamespace } = await useCluster();
+const ROLES = fileURLToPath(new URL('../../../config/rbac', import.meta.url));
+
+/** It records with the operator's own rights: that it may count an Event up is seen nowhere else, as that takes five minutes. */
+let kubeconfig: string;
+beforeAll(async () => {
+  await controlPlane.kubectl(['apply', '--server-side', '-k', ROLES]);
+  kubeconfig = await controlPlane.serviceAccountKubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT);
+});
 
 /** A recorder, and an object in a namespace of its own to record about. */
 async function newRecorder() {
   const namespace = await freshNamespace('events');
   const { metadata } = await admin.create(CONFIG_MAPS, { metadata: { namespace, name: 'subject' } });
-  const client = new KubeClient({ connection: await loadConnection({ kubeconfig }), userAgent: 'recorder' });
+  const client = new KubeClient({ connection: await loadConnection({ kubeconfig }), userAgent: 'kmm/recorder' });
   onTestFinished(() => client.close());
   const clock = new ManualClock(Date.now());
   const { log, lines } = captureLog();

@@ -1,0 +1,86 @@
+/** docs/reference/privileges.md: each right of the operator with its reason, and how they compare with the design notes. */
+import type { PolicyRule } from '../../src/kube/rbac.ts';
+import { type GeneratedFile, markdownFile } from './files.ts';
+import { table } from './markdown.ts';
+
+/** What the design notes grant ("Kubernetes API privileges"), and what became of it. `rights` are those that it covers here. */
+const DESIGN_NOTES: readonly { readonly designNotes: string; readonly here: string; readonly difference: string }[] = [
+  {
+    designNotes: 'Read, modify (for kernel version labeling) and watch `Nodes`',
+    here: '`list`, `watch`, `patch` of `nodes`',
+    difference:
+      'No `get`, no `update`: a patch of labels and annotations is enough. More than the kernel label is written: the load and ready labels, and an annotation with the boot.',
+  },
+  {
+    designNotes: 'Read and watch `Modules`, update their status',
+    here: '`list`, `watch`, `patch` of `modules`; `patch` of `modules/status`; `update` of `modules/finalizers`',
+    difference:
+      'On top: `patch` for the finalizer, because a module is unloaded before its Module goes, and the right to owner references that OpenShift asks for.',
+  },
+  {
+    designNotes: 'Read, create, modify and watch `DaemonSets`',
+    here: '`get`, `list`, `watch`, `create`, `update`, `delete` of `daemonsets`',
+    difference:
+      'On top: `delete`, for a kernel that no node runs any more and for Modules that are deleted: unloading has an order that the garbage collector does not keep.',
+  },
+  {
+    designNotes: 'Read, create, modify and watch `Pod` objects (used for building and signing)',
+    here: '`list`, `watch`, `create`, `delete` of `pods`',
+    difference:
+      'No `update`: a pod is never changed. On top: `delete`, because the operator replaces loaders node by node, and removes pods of builds.',
+  },
+  {
+    designNotes: 'Read `Secrets` for pull and build secrets',
+    here: 'nothing',
+    difference:
+      'Not needed: the kubelet mounts Secrets into the pod of a build and pulls images with them; the operator knows them by name only.',
+  },
+  {
+    designNotes: 'Read `Configmaps` for build pods',
+    here: '`list`, `watch` of `configmaps`',
+    difference:
+      'No `get`: only metadata of ConfigMaps that a Module names is watched, to notice an edit. The content is mounted by the kubelet. RBAC cannot limit the right to metadata.',
+  },
+  {
+    designNotes: '(not mentioned)',
+    here: '`create`, `patch`, `list`, `watch` of `events`',
+    difference: 'Events tell what happened; those of DaemonSets say why the API server refuses pods.',
+  },
+  {
+    designNotes: '(not mentioned)',
+    here: '`get`, `create`, `update` of `leases`, in `kmm-system` only',
+    difference: 'Leader election: of several replicas one is active.',
+  },
+];
+
+/** @throws Error naming a rule that does not say why it is needed */
+export function privilegesPage(rules: readonly PolicyRule[]): GeneratedFile {
+  const always = rules.filter(({ component }) => component === undefined);
+  const optional = rules.filter(({ component }) => component !== undefined);
+  return markdownFile(
+    'docs/reference/privileges.md',
+    [
+      '# Privileges of the operator',
+      'Every right that `config/rbac` gives the ServiceAccount `kmm-system/kmm`, with the reason of each verb. Both are generated from declarations that stand beside the code that needs them. `make test` fails when the operator is refused anything in the whole test suite, and when a right is granted that no test uses.',
+      'It may read no Secrets. It may not `get` ConfigMaps, touch roles, Nodes beyond a patch, namespaces or CRDs, and not run commands in pods. What RBAC cannot say is in an optional [admission policy](../usage/security.md#admission-policy).',
+      table(always.flatMap(rowsOf).sort((a, b) => (a.resource < b.resource ? -1 : a.resource > b.resource ? 1 : 0))),
+      '## Optional',
+      'Granted only where the component of `config/components` is installed.',
+      table(optional.flatMap((rule) => rowsOf(rule).map((row) => ({ component: rule.component, ...row })))),
+      '## Compared with the design notes',
+      table(DESIGN_NOTES),
+    ].join('\n\n'),
+  );
+}
+
+function rowsOf({ apiGroups, resources, verbs, scope, why }: PolicyRule) {
+  if (why === undefined) throw new Error(`the right to ${verbs.join(', ')} ${resources.join(', ')} does not say why`);
+  return apiGroups.flatMap((group) =>
+    resources.map((resource) => ({
+      resource: `\`${resource}\`${group === '' ? '' : ` (${group})`}`,
+      verbs: verbs.map((verb) => `\`${verb}\``).join(', '),
+      where: scope === 'operator-namespace' ? '`kmm-system`' : 'cluster',
+      why,
+    })),
+  );
+}
