@@ -40,10 +40,9 @@ export class ProductImages implements AsyncDisposable {
     const image = await this.unpacked(name);
     const root = join(this.#folder, name.replaceAll(/[^a-z0-9]/g, '-'));
     await mkdir(root);
-    const owner = [`--owner=root:${FIRST_ID}`, `--group=root:${FIRST_ID}`];
-    const archive = `${root}.tar`;
-    await runOrThrow('tar', [...owner, '-C', image.root, '-cf', archive, '.']);
-    await runOrThrow('tar', ['--numeric-owner', '-C', root, '-xf', archive]);
+    const owner = `root:${FIRST_ID}`;
+    const copy = 'tar --owner="$2" --group="$2" -C "$0" -c . | tar --numeric-owner -C "$1" -x';
+    await runOrThrow('sh', ['-c', copy, image.root, root, owner]);
     return { ...image, root };
   }
 

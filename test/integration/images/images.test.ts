@@ -21,6 +21,8 @@ import { makeSignKeys } from '../../harness/sign-keys.ts';
 const isRoot = process.getuid?.() === 0;
 /** The bases are made once on a machine: 150 MB of Debian packages. */
 const COLD = 10 * 60_000;
+/** 400 MB are copied. */
+const SLOW = 4 * 60_000;
 
 let images: ProductImages;
 let registry: RegistryServer;
@@ -59,7 +61,7 @@ describe.skipIf(!isRoot)('the image of the operator', () => {
     const container: Container = { name: 'manager', args, securityContext: RESTRICTED };
     const pod: Pod = { metadata: { name: 'operator' }, spec: { containers: [container] } };
     await using runtime = await PodRuntime.create(pod);
-    return runtime.run(container, image);
+    return await runtime.run(container, image);
   }
 
   test('runs as a user without a name or a right, on a root folder that is read-only', async () => {
@@ -83,6 +85,22 @@ describe.skipIf(!isRoot)('the image of the operator', () => {
     );
     expect(programs.flat()).toEqual(['node']);
   });
+
+  test(
+    'is pushed as it was written, under the name that images.lock has for it',
+    async () => {
+      const push = ['hack/images.ts', '--only=operator', `--push=${registry.host}/kmm`, '--insecure'];
+      const { stdout } = await runOrThrow(process.execPath, push);
+      const digest = /^kmm-operator .*(sha256:[0-9a-f]{64})$/m.exec(stdout)?.[1];
+      const { repository, tag } = lockedImage('operator');
+      const answer = await fetch(`http://${registry.host}/v2/kmm/${repository}/manifests/${tag}`, {
+        headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
+      });
+      expect(answer.headers.get('docker-content-digest')).toBe(digest);
+      expect(await answer.json()).toMatchObject({ annotations: { 'org.opencontainers.image.version': VERSION } });
+    },
+    SLOW,
+  );
 
   test('says in its labels what it is and of which commit', async () => {
     const { stdout } = await runOrThrow('git', ['rev-parse', 'HEAD']);
@@ -122,6 +140,7 @@ describe.skipIf(!isRoot)('the image of the builder, in the very pod that the ope
       // Copying every layer whole works too, and takes a hundred times as long for a large base.
       expect(await readdir(runtime.volume('work'))).not.toContain('vfs');
     },
+    SLOW,
   );
 
   function podOf(kind: BuildIsolation['kind']): Pod {
