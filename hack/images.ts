@@ -35,6 +35,7 @@ class Images {
     const { images, noExport, push } = this.#options;
     this.#progress.start('Bundling the operator (about 2 s)');
     await tool(process.execPath, [join(ROOT, 'hack', 'bundle.ts')], this.#signal, ROOT);
+    await this.#storage.tidy();
     for (const image of images) await this.#build(image);
     await this.#storage.prune();
     const weights = new Map<string, ImageWeight>();

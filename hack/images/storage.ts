@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { type BaseRecipe, baseTag, type ImageName, mmdebstrapArguments } from './recipe.ts';
 import { type Tool, tool } from './tool.ts';
 
+/** How the names of containers begin in which bases, and images on bases, are made: buildah calls the latter after the base. */
+const MAKING = 'kmm-base-';
+
 /** buildah with a storage of ours, in the user's cache: bases stay there from one run to the next. */
 export class ImageStorage {
   readonly folder: string;
@@ -24,7 +27,6 @@ export class ImageStorage {
   }
 
   async has(image: string): Promise<boolean> {
-    await mkdir(this.folder, { recursive: true });
     return (await this.buildah('images', '--quiet', '--filter', `reference=${image}`)).trim() !== '';
   }
 
@@ -35,7 +37,7 @@ export class ImageStorage {
       const archive = join(folder, 'base.tar');
       await tool('mmdebstrap', mmdebstrapArguments(recipe, archive), this.#signal);
       const before = await this.#tagsOf(image);
-      const container = (await this.buildah('from', '--quiet', 'scratch')).trim();
+      const container = (await this.buildah('from', '--quiet', `--name=${MAKING}${image}`, 'scratch')).trim();
       try {
         await this.buildah('add', '--quiet', container, archive, '/');
         await this.buildah('commit', '--quiet', '--format=oci', container, baseTag(image, recipe));
@@ -49,9 +51,24 @@ export class ImageStorage {
     }
   }
 
-  /** Images that lost their name to a newer one. */
+  /** Takes away what a run that was interrupted has left: no other runs now, and tests make containers of finished images only. */
+  async tidy(): Promise<void> {
+    await mkdir(this.folder, { recursive: true });
+    const names = (await this.buildah('containers', '--format', '{{.ContainerName}}')).split('\n');
+    const left = names.filter((name) => name.startsWith(MAKING));
+    if (left.length > 0) await this.buildah('rm', ...left);
+  }
+
+  /** Takes away images that lost their name to a newer one, but those that a test runs at this moment. */
   async prune(): Promise<void> {
-    await this.buildah('rmi', '--prune');
+    const answer = await this.buildah('images', '--quiet', '--no-trunc', '--filter', 'dangling=true');
+    for (const id of new Set(answer.split('\n').filter(Boolean))) {
+      try {
+        await this.buildah('rmi', id);
+      } catch (error) {
+        if (!(error instanceof Error && error.message.includes('image is in use by a container'))) throw error;
+      }
+    }
   }
 
   async #tagsOf(image: ImageName): Promise<readonly string[]> {
