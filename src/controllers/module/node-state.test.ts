@@ -203,6 +203,12 @@ describe('the state of a node', () => {
       },
     ],
     [
+      'its turn has come and the mark is not on it yet: a time would be another in each plan',
+      { state: 'RollingOut', message: 'waiting for loader pod module-loader-on-n1 to stop on node n1' },
+      loaded,
+      { world: rolling, pods: [pod.madeFrom('old').ready('c1')] },
+    ],
+    [
       'its plugin is waited for',
       {
         state: 'RollingOut',

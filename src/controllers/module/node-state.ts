@@ -71,7 +71,10 @@ function placedState(plan: NodePlan, { daemonSet, refusal, problem }: KernelWorl
     return { state: 'PodsRefused', message: refusal.message };
   }
   if (record?.replacingSince !== undefined) {
-    return { state: 'RollingOut', message: `${replacingStep(plan)} since ${record.replacingSince}` };
+    // Before the mark is on the Node, the time in it is that of this plan alone: each operator that dies between the status and the mark
+    // would tell another one.
+    const since = plan.markedReplacing === true ? ` since ${record.replacingSince}` : '';
+    return { state: 'RollingOut', message: `${replacingStep(plan)}${since}` };
   }
   return loader === undefined ? { state: 'Loading' } : { state: 'Loading', message: startingMessage(loader) };
 }
