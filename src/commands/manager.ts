@@ -194,7 +194,10 @@ function createControllers(
       retry: { attempts: config.buildAttempts, backoffMs: config.buildRetryBackoffMs },
     },
   });
-  for (const [name, informer] of allCaches(caches)) metrics.watch(name, () => informer.lastEventAt);
+  for (const [name, informer] of allCaches(caches)) {
+    metrics.watch(name, () => informer.lastEventAt);
+    metrics.cache(name, () => informer.store.size);
+  }
   return { caches, operator };
 }
 

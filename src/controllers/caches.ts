@@ -99,7 +99,9 @@ export function moduleIndexKey(namespace: string, moduleLabel: string): string {
 }
 
 /** What all caches have, whatever they hold. */
-type AnyCache = Pick<ObjectCache<Module>, 'run' | 'waitForSync' | 'synced' | 'lastEventAt'>;
+type AnyCache = Pick<ObjectCache<Module>, 'run' | 'waitForSync' | 'synced' | 'lastEventAt'> & {
+  readonly store: { readonly size: number };
+};
 
 /** By what they hold. */
 export function allCaches({ builds, ...informers }: Caches): ReadonlyMap<string, AnyCache> {

@@ -93,6 +93,14 @@ describe('Metrics', () => {
     ]);
   });
 
+  it('shows how many objects of each kind are cached, as they are when it is asked', async () => {
+    const metrics = new Metrics();
+    let size = 0;
+    metrics.cache('nodes', () => size);
+    size = 3;
+    expect(await samples(metrics, 'kmm_cache_objects')).toEqual(['kmm_cache_objects{kind="nodes"} 3']);
+  });
+
   it('shows who leads', async () => {
     const metrics = new Metrics();
     metrics.setLeading('kmm', true);

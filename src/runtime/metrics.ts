@@ -50,6 +50,7 @@ const REQUEST_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
 export class Metrics {
   readonly registry = new Registry();
   readonly #queues = new Map<string, () => QueueGauges>();
+  readonly #cacheSizes = new Map<string, () => number>();
   readonly #lastWatchEvents = new Map<string, () => number | undefined>();
 
   readonly #reconciles = this.#counter('controller_runtime_reconcile_total', 'Reconciles per controller and result.', [
@@ -146,6 +147,18 @@ export class Metrics {
         },
       }),
     );
+    const cacheSizes = this.#cacheSizes;
+    this.registry.registerMetric(
+      new Gauge({
+        name: 'kmm_cache_objects',
+        help: 'Objects of a kind that the caches hold.',
+        labelNames: ['kind'],
+        registers: [],
+        collect() {
+          for (const [kind, size] of cacheSizes) this.set({ kind }, size());
+        },
+      }),
+    );
   }
 
   /** Starts the process's own metrics: CPU, memory, garbage collection, event-loop delay. */
@@ -209,6 +222,11 @@ export class Metrics {
   /** Reports the age of the last event of a kind's watch. `lastEventAt` gives milliseconds since the epoch. */
   watch(kind: string, lastEventAt: () => number | undefined): void {
     this.#lastWatchEvents.set(kind, lastEventAt);
+  }
+
+  /** Reports how many objects of a kind are cached: where it is not what the API server has, a watch is behind. */
+  cache(kind: string, size: () => number): void {
+    this.#cacheSizes.set(kind, size);
   }
 
   setLeading(name: string, leading: boolean): void {
