@@ -7,6 +7,7 @@ import { eventually } from '../harness/eventually.ts';
 import { aModule, nodesOf } from '../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../harness/operated-cluster.ts';
 import { OPERATOR_USER } from '../harness/operator.ts';
+import { unusedRights } from '../harness/rights.ts';
 
 const KERNELS = ['6.1.0-50-cloud-amd64', '6.1.0-56-cloud-amd64', '6.12.1', '5.4.0-1054-gke'];
 
@@ -226,23 +227,3 @@ afterEach(async () => {
   // Whatever a test did to it, the next one finds an operator at work.
   if (kmm.operator.hasEnded) await kmm.startOperator();
 });
-
-interface Rule {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly verbs: readonly string[];
-}
-
-function unusedRights(
-  rules: readonly Rule[],
-  events: readonly { readonly verb: string; readonly resource: string; readonly subresource: string }[],
-): readonly string[] {
-  const used = new Set(
-    events.map(
-      ({ verb, resource, subresource }) => `${verb} ${resource}${subresource === '' ? '' : `/${subresource}`}`,
-    ),
-  );
-  return rules
-    .flatMap(({ resources, verbs }) => resources.flatMap((resource) => verbs.map((verb) => `${verb} ${resource}`)))
-    .filter((right) => !used.has(right));
-}

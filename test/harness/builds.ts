@@ -1,7 +1,8 @@
 /** Builds for tests of decisions: what a Module wants built, and the pods that build it. */
 import type { BuildObservation, BuildRecord, ImageBuild } from '../../src/build/engines/engine.ts';
 import type { ImageReport } from '../../src/build/pipeline/report.ts';
-import { imageBuild } from '../../src/controllers/image/image-build.ts';
+import type { DriverToolkitImage } from '../../src/controllers/image/driver-toolkit.ts';
+import { type ImageBuildResult, imageBuild } from '../../src/controllers/image/image-build.ts';
 import type { Mapping } from './modules.ts';
 import { aModule } from './modules.ts';
 import { specOf, stored } from './plan-world.ts';
@@ -21,18 +22,25 @@ export interface BuildOf {
   readonly arch?: string;
   readonly module?: string;
   readonly dockerfileVersion?: { readonly uid: string; readonly resourceVersion: string };
+  readonly driverToolkit?: DriverToolkitImage;
 }
 
 /** The build of a Module's mapping. */
-export function aBuild({
+export function aBuild(of: BuildOf = {}): ImageBuild {
+  const result = resultOf(of);
+  if (!result.ok) throw new Error(result.problem);
+  return result.build;
+}
+
+export function resultOf({
   mapping = BUILDING,
   kernel = KERNEL,
   arch = 'amd64',
   module: name = 'kmod',
   ...rest
-}: BuildOf = {}): ImageBuild {
+}: BuildOf = {}): ImageBuildResult {
   const module = stored(aModule(name).withPullSecret('registry').withMapping(mapping));
-  const result = imageBuild({
+  return imageBuild({
     module,
     spec: specOf(module),
     mapping,
@@ -42,8 +50,6 @@ export function aBuild({
     shared: false,
     ...rest,
   });
-  if (!result.ok) throw new Error(result.problem);
-  return result.build;
 }
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;

@@ -34,7 +34,7 @@ function takesSecretsById(dockerfile: string): boolean {
  * A try has a name of its own: a BuildConfig that is deleted leaves its Build for a moment, and a second one of its name would want that
  * Build's name for its own.
  */
-export function buildConfigName({ name, attempt }: Pick<ImageBuild, 'name' | 'attempt'>): string {
+function buildConfigName({ name, attempt }: Pick<ImageBuild, 'name' | 'attempt'>): string {
   return attempt === 1 ? name : `${name}-${attempt}`;
 }
 
@@ -119,7 +119,7 @@ function outputReference({ request, key }: ImageBuild): string {
 }
 
 /** The build key where it can be known before the build: of a Git source it takes the commit, and then the request's own stands for it. */
-export function imageKey({ request, key }: Pick<ImageBuild, 'request' | 'key'>): string {
+function imageKey({ request, key }: Pick<ImageBuild, 'request' | 'key'>): string {
   const { source } = request;
   return source.kind === 'inline' ? buildKey(request, { kind: 'dockerfile', text: source.dockerfile }, undefined) : key;
 }

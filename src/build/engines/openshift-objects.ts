@@ -5,7 +5,7 @@
 import type { KubeObject } from '../../kube/objects.ts';
 import { defineResource } from '../../kube/resources.ts';
 
-export const BUILD_GROUP = 'build.openshift.io';
+const BUILD_GROUP = 'build.openshift.io';
 
 interface LocalReference {
   readonly name: string;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { imageReferenceProblem } from '../../kernel/image-reference.ts';
-import { byDigest, imageNames, ownReference, registryOf } from './tags.ts';
+import { byDigest, imageNames, ownReference, registryOf, unsignedReference } from './tags.ts';
 
 const KEY = 'deadbeef'.repeat(8);
 
@@ -44,6 +44,14 @@ test('of a tag that is too long the kernel stays', () => {
   expect(ownReference(`r.io/kmod:${'x'.repeat(128)}`, { kernel: '6.1.0-13', arch: 'arm64' }, KEY)).toMatch(
     /^r\.io\/kmod:x{100,}-6\.1\.0-13-arm64-deadbeef$/,
   );
+});
+
+test('what waits for its signature has a legal name that no finished image has, however long the tag (I8)', () => {
+  for (const tag of ['v1', 'x'.repeat(128)]) {
+    const unsigned = unsignedReference(`r.io/kmod:${tag}`, { kernel: '6.1.0-13', arch: 'arm64' }, 'deadbeef12345678');
+    expect(unsigned).toMatch(/-6\.1\.0-13-arm64-deadbeef-unsigned$/);
+    expect(imageReferenceProblem(unsigned)).toBeUndefined();
+  }
 });
 
 test('an image by its digest keeps its repository', () => {

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { aBuild, BUILDING, type BuildOf, KERNEL } from '../../../test/harness/builds.ts';
+import { aBuild, BUILDING, type BuildOf, KERNEL, resultOf } from '../../../test/harness/builds.ts';
 import { aModule, type Mapping } from '../../../test/harness/modules.ts';
 import { specOf, stored } from '../../../test/harness/plan-world.ts';
 import { imageBuild } from './image-build.ts';
 
 const SIGN = { keySecret: { name: 'key' }, certSecret: { name: 'cert' } };
+
+const withBuild = (build: NonNullable<Mapping['build']>): BuildOf => ({ mapping: { ...BUILDING, build } });
 
 describe('what is built for a kernel', () => {
   it('is asked for with the real kernel, the variables, and the names of what only the build may read', () => {
@@ -113,7 +115,6 @@ describe('what is built for a kernel', () => {
 
 describe('the key of a build', () => {
   const key = (build: BuildOf): string => aBuild(build).key;
-  const withBuild = (build: NonNullable<Mapping['build']>): BuildOf => ({ mapping: { ...BUILDING, build } });
 
   it('is the same for the same request, and names its pod', () => {
     expect(aBuild()).toEqual(aBuild());
@@ -157,5 +158,45 @@ describe('the key of a build', () => {
     };
     expect(keyOf({ imageRebuildTriggerGeneration: 2 })).not.toBe(keyOf({ imageRebuildTriggerGeneration: 1 }));
     expect(keyOf({ selector: { other: 'nodes' } })).toBe(keyOf({}));
+  });
+});
+
+describe('DTK_AUTO', () => {
+  const toolkit = { ok: true, image: 'quay.test/dtk:1' } as const;
+  const missing = { ok: false, problem: 'no tag fits' } as const;
+  const asking = { dockerfile: 'ARG DTK_AUTO\nFROM ${DTK_AUTO}\n' };
+  const argument = (of: BuildOf) => aBuild(of).request.buildArgs['DTK_AUTO'];
+
+  it('is given to a Dockerfile that asks for it, and to those that nobody reads here', () => {
+    expect(argument({ ...withBuild(asking), driverToolkit: toolkit })).toBe('quay.test/dtk:1');
+    expect(argument({ ...withBuild({ git: { url: 'https://git.test/k.git' } }), driverToolkit: toolkit })).toBe(
+      'quay.test/dtk:1',
+    );
+    expect(argument({ ...withBuild({ dockerfileConfigMap: { name: 'c' } }), driverToolkit: toolkit })).toBe(
+      'quay.test/dtk:1',
+    );
+    expect(argument({ driverToolkit: toolkit })).toBeUndefined();
+    expect(argument(withBuild(asking))).toBeUndefined();
+  });
+
+  it('is the user’s own where there is one: the way out where no tag fits', () => {
+    const mapping = withBuild({ ...asking, buildArgs: [{ name: 'DTK_AUTO', value: 'mine' }] });
+    expect(argument({ ...mapping, driverToolkit: toolkit })).toBe('mine');
+    expect(resultOf({ ...mapping, driverToolkit: missing })).not.toHaveProperty('obstacle');
+  });
+
+  it('holds a Dockerfile back that asks for it in vain, with a sentence that names the field', () => {
+    expect(resultOf({ ...withBuild(asking), driverToolkit: missing })).toMatchObject({
+      ok: true,
+      obstacle: 'build.dockerfile asks for DTK_AUTO, and no tag fits',
+    });
+    const git = withBuild({ git: { url: 'https://git.test/k.git' } });
+    expect(resultOf({ ...git, driverToolkit: missing })).not.toHaveProperty('obstacle');
+  });
+
+  it('changes no key: another ImageStream builds nothing anew', () => {
+    const other = { ok: true, image: 'quay.test/dtk:2' } as const;
+    const keys = [toolkit, other, missing].map((driverToolkit) => aBuild({ ...withBuild(asking), driverToolkit }).key);
+    expect(new Set(keys).size).toBe(1);
   });
 });

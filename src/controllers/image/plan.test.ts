@@ -49,6 +49,20 @@ describe('a build', () => {
     expect(plan([wanted(QUEUED)], [leaving])).toMatchObject({ create: [], delete: [] });
   });
 
+  it('under way goes on with what its engine makes next, unless the API server has just refused that', () => {
+    const running = aBuildPod(build, { phase: 'Starting', since: AT }, { attempt: 2 });
+    const starting: BuildProgress = { phase: 'Starting', since: AT, pod: 'p', attempts: 2 };
+    expect(plan([wanted(starting)], [running]).advance).toMatchObject([{ build: { attempt: 2 }, record: running }]);
+    const refusedUntil = new Map([[build.key, NOW + 5_000]]);
+    expect(plan([wanted(starting)], [running], { refusedUntil })).toMatchObject({
+      advance: [],
+      lookAgainAtMs: NOW + 5_000,
+    });
+    const leaving = aBuildPod(build, { phase: 'Starting', since: AT }, { deleting: true });
+    expect(plan([wanted(starting)], [leaving]).advance).toEqual([]);
+    expect(plan([wanted(starting, { undecided: true })], [running]).advance).toEqual([]);
+  });
+
   it('neither begins nor is cancelled while its ConfigMap has not been seen, as when the operator has just started', () => {
     const running = aBuildPod(aBuild({ kernel: 'whichever' }), { phase: 'Building', since: AT });
     expect(plan([wanted(QUEUED, { undecided: true })], [running])).toMatchObject({ create: [], delete: [] });

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { aBuildPod } from '../../../test/harness/builds.ts';
 import { aModule, type ModuleBuilder } from '../../../test/harness/modules.ts';
-import { aNode, aSnapshot, keyOf, stored } from '../../../test/harness/plan-world.ts';
+import { aNode, aSnapshot, keyOf, NOTHING_BUILT, stored } from '../../../test/harness/plan-world.ts';
 import type { Module } from '../../api/module.ts';
 import { planKernels, runnableImage } from './plan-kernels.ts';
+import type { BuildsWorld } from './snapshot.ts';
 
 const KERNEL = '5.4.0';
 const base = aModule('m').withKernel(KERNEL, 'registry.test/m:1').withKernel('6.1.0', 'registry.test/m:2');
@@ -81,6 +83,48 @@ describe('the kernels of a Module', () => {
     const plans = plansOf(stored(broken), NODE, aNode('n2').running('6.1.0'));
     expect(plans.get(keyOf('6.1.0'))?.resolution.kind).toBe('error');
     expect(plans.get(keyOf(KERNEL))?.resolution.kind).toBe('image');
+  });
+});
+
+describe('the image of a kernel that is built', () => {
+  const asking = { literal: KERNEL, containerImage: 'registry.test/m:1', build: { dockerfile: 'FROM ${DTK_AUTO}\n' } };
+  const module = stored(aModule('m').withMapping(asking));
+  const node = NODE.build();
+  const wantedIn = (builds: Partial<BuildsWorld>) => {
+    const snapshot = { ...aSnapshot(module).build(), nodes: [node] };
+    return planKernels({ ...snapshot, builds: { ...NOTHING_BUILT, ...builds } }, [node]).get(keyOf(KERNEL))?.wanted;
+  };
+
+  it('waits with a reason for the driver toolkit that its Dockerfile asks for, and begins with it', () => {
+    const missing = wantedIn({ driverToolkit: () => ({ ok: false, problem: 'no tag fits' }) });
+    expect(missing).toMatchObject({
+      undecided: true,
+      progress: { phase: 'Queued', message: 'build.dockerfile asks for DTK_AUTO, and no tag fits' },
+    });
+    const found = wantedIn({ driverToolkit: () => ({ ok: true, image: 'dtk' }) });
+    expect(found).not.toHaveProperty('undecided');
+    expect(found?.build.request.buildArgs).toMatchObject({ DTK_AUTO: 'dtk' });
+  });
+
+  it('goes on without the driver toolkit once it has begun: only the kernel decides it', () => {
+    const build = wantedIn({})?.build;
+    if (build === undefined) throw new Error('nothing is to be built');
+    const records = [aBuildPod(build, { phase: 'Building', since: '2026-03-01T12:00:00Z' })];
+    const wanted = wantedIn({ records, driverToolkit: () => ({ ok: false, problem: 'no tag fits' }) });
+    expect(wanted).toMatchObject({ progress: { phase: 'Building' } });
+    expect(wanted).not.toHaveProperty('undecided');
+  });
+
+  it('tells why the API server refuses what comes next of it, before its first object and after', () => {
+    const build = wantedIn({})?.build;
+    if (build === undefined) throw new Error('nothing is to be built');
+    const refusal = (key: string) => (key === build.key ? 'pods are forbidden' : undefined);
+    expect(wantedIn({ refusal })?.progress).toMatchObject({ phase: 'Queued', message: 'pods are forbidden' });
+    const records = [aBuildPod(build, { phase: 'Starting', since: '2026-03-01T12:00:00Z' })];
+    expect(wantedIn({ refusal, records })?.progress).toMatchObject({
+      phase: 'Starting',
+      message: 'pods are forbidden',
+    });
   });
 });
 
