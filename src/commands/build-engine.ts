@@ -7,6 +7,8 @@ export const BUILD_ENGINE_CHOICES = ['auto', 'pod', 'openshift'] as const;
 export type BuildEngineChoice = (typeof BUILD_ENGINE_CHOICES)[number];
 
 const RETRY_MS = 2_000;
+/** A question that is lost with its connection is asked again: nothing else begins before the answer. */
+const TIMEOUT_MS = 5_000;
 
 /**
  * The engine that was asked for, or for `auto` the one that the API server serves. It waits until the server answers: to guess would build
@@ -30,7 +32,7 @@ export async function chooseBuildEngine(
   const { group, version } = BUILD_CONFIGS;
   for (;;) {
     try {
-      const groups = await client.apiGroups({ signal });
+      const groups = await client.apiGroups({ signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
       const isServed = groups.some(
         ({ name, versions }) => name === group && versions.some((each) => each.version === version),
       );

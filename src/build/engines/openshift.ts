@@ -42,8 +42,9 @@ export function openshiftEngine(options: PodEngineOptions): BuildEngine {
     },
     observe: (parts) => {
       const configs = parts.filter(({ resource }) => resource === BUILD_CONFIGS);
-      const ours = parts.filter(({ resource, key }) => resource !== BUILDS && resource !== BUILD_CONFIGS && key !== '');
-      const alone = ours.filter((pod) => !configs.some((config) => isSameTry(config, pod)));
+      const alone = parts.filter(
+        (part) => part.resource === SIGNING_PODS.resource && !configs.some((config) => isSameTry(config, part)),
+      );
       return [...configs.map((config) => recordOf(config, parts)), ...alone.flatMap(podRecord)].sort(
         (a, b) => b.attempt - a.attempt,
       );

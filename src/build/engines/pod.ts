@@ -57,7 +57,8 @@ export const BUILD_PODS: BuildKind<Pod> = {
 /** The build that a pod does from its beginning to its end. */
 export function podRecord(part: BuildPart): BuildRecord[] {
   const { metadata, moduleLabel, key, attempt, observation } = part;
-  if (observation.phase === 'Made') return [];
+  // A pod of somebody else's that has the labels is no build of ours.
+  if (observation.phase === 'Made' || key === '') return [];
   return [{ metadata, moduleLabel, key, attempt, pod: metadata.name ?? '', parts: [part], observation }];
 }
 

@@ -7,6 +7,8 @@ export interface PlannedImage {
   readonly progress: BuildProgress;
   /** What is to be built is not known, for want of a ConfigMap: nothing begins, and nothing that runs or is there is given up. */
   readonly undecided?: true;
+  /** It is known what is to be built, and it must not begin yet: `progress` tells why. */
+  readonly blocked?: true;
 }
 
 export interface WantedImage extends PlannedImage {

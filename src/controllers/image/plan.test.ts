@@ -63,6 +63,15 @@ describe('a build', () => {
     expect(plan([wanted(starting, { undecided: true })], [running]).advance).toEqual([]);
   });
 
+  it('that must not begin yet does not, neither first nor again, and what it takes the place of is cancelled', () => {
+    const other = aBuildPod(aBuild({ kernel: 'whichever' }), { phase: 'Building', since: AT });
+    expect(plan([wanted(QUEUED, { blocked: true })], [other])).toMatchObject({
+      create: [],
+      delete: [{ record: other, why: 'Outdated' }],
+    });
+    expect(plan([wanted(failed(NOW), { blocked: true })], []).create).toEqual([]);
+  });
+
   it('neither begins nor is cancelled while its ConfigMap has not been seen, as when the operator has just started', () => {
     const running = aBuildPod(aBuild({ kernel: 'whichever' }), { phase: 'Building', since: AT });
     expect(plan([wanted(QUEUED, { undecided: true })], [running])).toMatchObject({ create: [], delete: [] });

@@ -89,11 +89,12 @@ type Step =
   | { readonly kind: 'wait' };
 
 function stepOf(
-  { build, progress, recorded, undecided }: WantedImage,
+  { build, progress, recorded, undecided, blocked }: WantedImage,
   records: readonly BuildRecord[],
   { nowMs, keepFinishedMs, refusedUntil }: BuildsSnapshot,
 ): Step {
   const start = (wanted: ImageBuild, attempt: number): Step => {
+    if (blocked === true) return { kind: 'wait' };
     // One that is refused must not stand before others in the line.
     const atMs = refusedUntil.get(wanted.key) ?? 0;
     return nowMs < atMs ? { kind: 'later', atMs } : { kind: 'start', build: { ...wanted, attempt } };

@@ -98,11 +98,11 @@ describe('the image of a kernel that is built', () => {
   it('waits with a reason for the driver toolkit that its Dockerfile asks for, and begins with it', () => {
     const missing = wantedIn({ driverToolkit: () => ({ ok: false, problem: 'no tag fits' }) });
     expect(missing).toMatchObject({
-      undecided: true,
+      blocked: true,
       progress: { phase: 'Queued', message: 'build.dockerfile asks for DTK_AUTO, and no tag fits' },
     });
     const found = wantedIn({ driverToolkit: () => ({ ok: true, image: 'dtk' }) });
-    expect(found).not.toHaveProperty('undecided');
+    expect(found).not.toHaveProperty('blocked');
     expect(found?.build.request.buildArgs).toMatchObject({ DTK_AUTO: 'dtk' });
   });
 
@@ -112,7 +112,6 @@ describe('the image of a kernel that is built', () => {
     const records = [aBuildPod(build, { phase: 'Building', since: '2026-03-01T12:00:00Z' })];
     const wanted = wantedIn({ records, driverToolkit: () => ({ ok: false, problem: 'no tag fits' }) });
     expect(wanted).toMatchObject({ progress: { phase: 'Building' } });
-    expect(wanted).not.toHaveProperty('undecided');
   });
 
   it('tells why the API server refuses what comes next of it, before its first object and after', () => {

@@ -125,11 +125,12 @@ function wantedImage(
   const refusal = builds.refusal(result.build.key);
   if (found.phase === 'Queued' && result.obstacle !== undefined) {
     const progress = { ...found, message: result.obstacle };
-    return { resolution, wanted: { build: result.build, progress, undecided: true } };
+    return { resolution, wanted: { build: result.build, progress, blocked: true } };
   }
   const isRefused = (found.phase === 'Queued' || found.phase === 'Starting') && refusal !== undefined;
   const progress: BuildProgress = isRefused ? { ...found, message: refusal } : found;
-  return { resolution, wanted: { build: result.build, progress } };
+  const blocked = result.obstacle === undefined ? {} : { blocked: true as const };
+  return { resolution, wanted: { build: result.build, progress, ...blocked } };
 }
 
 function osImagesOf(nodes: readonly Node[], kernel: string, arch: string): string[] {
