@@ -244,7 +244,8 @@ describe('an image that is to be signed', () => {
     await kmm.startOperator();
     await kmm.untilIdle();
     expect((await kmm.operatorWrites(mark)).map(({ verb, resource }) => `${verb} ${resource}`)).toEqual([]);
-  });
+    // Four starts of an operator, on a machine that may be busy.
+  }, 180_000);
 
   it('whose pod the API server refuses is told in its words, and signed when it may be', async () => {
     const ref = await building('refused', { sign });
