@@ -12,6 +12,7 @@ import type { CustomResourceDefinition } from '../src/api/crd.ts';
 import type { FieldTree } from '../src/api/served-schema.ts';
 import { OPENSHIFT_RULES } from '../src/controllers/image/openshift-rbac.ts';
 import type { PolicyRule } from '../src/kube/rbac.ts';
+import { RULES as REGISTRY_RULES } from '../src/registry/rbac.ts';
 import { startControlPlane } from '../test/harness/control-plane.ts';
 import { Progress } from './control-plane/progress.ts';
 import { admissionPolicyFiles } from './generate/admission-policy.ts';
@@ -25,6 +26,7 @@ import { type GeneratedFile, writeFiles, yamlFile } from './generate/files.ts';
 import { imageLockFile } from './generate/image-lock.ts';
 import { kustomization, kustomizeFiles } from './generate/kustomize.ts';
 import { privilegesPage } from './generate/privileges.ts';
+import { registryRbacFiles } from './generate/registry-rbac.ts';
 import { tablePages } from './generate/tables.ts';
 import { ensureHelm } from './helm/helm.ts';
 
@@ -76,6 +78,7 @@ async function derived(): Promise<readonly GeneratedFile[]> {
     ...admissionPolicyFiles(rules),
     ...alertFiles(),
     privilegesPage(rules),
+    ...registryRbacFiles(REGISTRY_RULES),
     apiReference({ crd, containerFields: CONTAINER_FIELDS }),
     ...(await tablePages(ROOT)),
   ];

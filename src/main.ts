@@ -18,6 +18,10 @@ const COMMANDS = new Map<string, Command>(
       summary: "Build, sign and push a module's image; what runs in a build pod.",
       run: async (argv) => (await import('./commands/build-image.ts')).runBuildImage(argv),
     },
+    'registry-front': {
+      summary: "Stand before the cluster's own registry, or on a node pass on what reads it.",
+      run: async (argv) => (await import('./commands/registry-front.ts')).runRegistryFront(argv),
+    },
     purge: {
       summary: 'Take everything of KMM off a cluster whose operator is gone.',
       run: async (argv) => (await import('./commands/purge.ts')).runPurge(argv),

@@ -1,0 +1,23 @@
+import type { PolicyRule } from '../kube/rbac.ts';
+import { AUTHORITY_CONFIG_MAP } from './publication.ts';
+
+/** What the front itself does on the API server, under its own ServiceAccount. */
+export const RULES: readonly PolicyRule[] = [
+  // token-reviews.ts
+  {
+    apiGroups: ['authentication.k8s.io'],
+    resources: ['tokenreviews'],
+    verbs: ['create'],
+    scope: 'cluster',
+    why: 'Asks whose token a password is.',
+  },
+  // publication.ts
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: [AUTHORITY_CONFIG_MAP],
+    verbs: ['get', 'update'],
+    scope: 'operator-namespace',
+    why: 'Publishes the certificate of its authority, which build pods trust.',
+  },
+];

@@ -1,0 +1,170 @@
+/** `kmm registry-front` as processes of their own: before a registry, and as the way of a node to it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { Agent, request } from 'undici';
+
+import type { ControlPlane } from './control-plane.ts';
+import { eventually } from './eventually.ts';
+import { freePorts } from './ports.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const NAMESPACE = 'kmm-system';
+const SERVICE_ACCOUNT = 'kmm-registry';
+
+/** What `kubectl kustomize` makes of the operator's roles with the component. */
+export async function renderRegistryComponent(
+  controlPlane: ControlPlane,
+  components: readonly string[] = ['registry'],
+): Promise<string> {
+  const folder = await mkdtemp(join(ROOT, 'config', '.kmm-test-'));
+  try {
+    await writeFile(
+      join(folder, 'kustomization.yaml'),
+      JSON.stringify({
+        apiVersion: 'kustomize.config.k8s.io/v1beta1',
+        kind: 'Kustomization',
+        resources: ['../rbac'],
+        components: components.map((name) => relative(folder, join(ROOT, 'config', 'components', name))),
+      }),
+    );
+    return await controlPlane.kubectl(['kustomize', folder]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Applies the component; its pods are simulated ones, and the front of a test takes their place. */
+export async function installRegistryComponent(controlPlane: ControlPlane): Promise<void> {
+  const input = await renderRegistryComponent(controlPlane);
+  await controlPlane.kubectl(['apply', '--server-side', '-f', '-'], { input });
+}
+
+/** A token as the kubelet projects it into a build pod. */
+export async function registryToken(
+  controlPlane: ControlPlane,
+  namespace: string,
+  audience = 'kmm-registry',
+): Promise<string> {
+  const args = ['create', 'token', 'default', '-n', namespace, `--audience=${audience}`, '--duration=10m'];
+  // The ServiceAccount of a namespace that was just made is on its way.
+  const token = await eventually(() => controlPlane.kubectl(args), { what: `a token of ${namespace}` });
+  return token.trim();
+}
+
+export class RegistryFront {
+  readonly #args: (port: number) => readonly string[];
+  readonly #scheme: 'http' | 'https';
+  readonly port: number;
+  #child: ChildProcess | undefined;
+  #log = '';
+
+  private constructor(port: number, scheme: 'http' | 'https', args: (port: number) => readonly string[]) {
+    this.port = port;
+    this.#scheme = scheme;
+    this.#args = args;
+  }
+
+  /** @param registry `localhost:PORT` that speaks plain HTTP */
+  static async start(controlPlane: ControlPlane, registry: string): Promise<RegistryFront> {
+    const kubeconfig = await controlPlane.serviceAccountKubeconfig(NAMESPACE, SERVICE_ACCOUNT);
+    return RegistryFront.#start('https', (port) => [
+      `--listen-address=127.0.0.1:${port}`,
+      `--upstream=http://${registry}`,
+      '--tls-names=localhost',
+      `--kubeconfig=${kubeconfig}`,
+      '--log-level=debug',
+    ]);
+  }
+
+  /** @param front `localhost:PORT` of a front */
+  static async startNode(front: string, authorityFile: string): Promise<RegistryFront> {
+    return RegistryFront.#start('http', (port) => [
+      '--read-only',
+      `--listen-address=127.0.0.1:${port}`,
+      `--upstream=https://${front}`,
+      `--upstream-ca-file=${authorityFile}`,
+      '--log-level=debug',
+    ]);
+  }
+
+  static async #start(scheme: 'http' | 'https', args: (port: number) => readonly string[]): Promise<RegistryFront> {
+    const [port = 0] = await freePorts(1);
+    const front = new RegistryFront(port, scheme, args);
+    await front.up();
+    return front;
+  }
+
+  /** `localhost:PORT`, or what a node calls it. */
+  get host(): string {
+    return this.#scheme === 'https' ? `localhost:${this.port}` : `127.0.0.1:${this.port}`;
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Starts it, or starts it again on the same port; returns when it is ready. */
+  async up(): Promise<void> {
+    const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'registry-front', ...this.#args(this.port)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: '/usr/bin:/bin' },
+    });
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (this.#log += chunk));
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (this.#log += chunk));
+    this.#child = child;
+    const agent = new Agent({ connect: { rejectUnauthorized: false } });
+    try {
+      await eventually(
+        async (signal) => {
+          if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${this.#log}`);
+          const url = `${this.#scheme}://${this.host}/readyz`;
+          const { statusCode, body } = await request(url, { dispatcher: agent, signal });
+          const text = await body.text();
+          if (statusCode !== 200) throw new Error(text);
+        },
+        { what: 'a front that is ready' },
+      );
+    } finally {
+      await agent.close();
+    }
+  }
+
+  /** @param signal SIGKILL as when its node dies, or SIGTERM */
+  down(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<number | null> {
+    const child = this.#child;
+    return new Promise((resolve) => {
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return resolve(null);
+      child.once('exit', (code) => resolve(code));
+      child.kill(signal);
+    });
+  }
+}
+
+/** Path of a file with the authority that the front has made known; it goes with its folder. */
+export async function publishedAuthority(controlPlane: ControlPlane): Promise<AuthorityFile> {
+  const folder = await mkdtemp(join(tmpdir(), 'kmm-registry-ca-'));
+  const path = join(folder, 'ca.crt');
+  const refresh = async (): Promise<void> => {
+    const args = ['get', 'configmap', 'kmm-registry-ca', '-n', NAMESPACE, '-o', 'jsonpath={.data.ca\\.crt}'];
+    await writeFile(path, await controlPlane.kubectl(args));
+  };
+  await refresh();
+  return {
+    path,
+    refresh,
+    text: () => readFile(path, 'utf8'),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+export interface AuthorityFile {
+  readonly path: string;
+  /** As the kubelet does with a mounted ConfigMap. */
+  refresh(): Promise<void>;
+  text(): Promise<string>;
+  remove(): Promise<void>;
+}
