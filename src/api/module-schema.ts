@@ -56,8 +56,10 @@ const kernelMappingSchema = Type.Object(
     containerImage: Type.Optional(
       Type.String({
         description:
-          `The image of the module loader for these kernels. Required. Variables: ${TEMPLATE_VARIABLES.join(', ')}, ` +
-          'written ${NAME} or ${NAME:-default}; characters that a tag cannot hold become _.',
+          `The image of the module loader for these kernels. Variables: ${TEMPLATE_VARIABLES.join(', ')}, ` +
+          'written ${NAME} or ${NAME:-default}; characters that a tag cannot hold become _. It may be left out where build or sign says how ' +
+          'to make it and the cluster serves a registry: then it is NAMESPACE/MODULE:KERNEL there.',
+
         minLength: 1,
         maxLength: 1024,
         'x-kubernetes-validations': IMAGE_TEMPLATE_RULES,

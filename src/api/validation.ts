@@ -68,8 +68,9 @@ export const MAPPING_RULES: readonly CelRule[] = [
       'a mapping needs exactly one of literal and regexp: write literal for one kernel release, or regexp for all that match',
   },
   {
-    rule: 'has(self.containerImage)',
-    message: 'containerImage is missing: write the image of the module loader for these kernels',
+    rule: 'has(self.containerImage) || has(self.build) || has(self.sign)',
+    message:
+      'containerImage is missing: write the image of the module loader for these kernels, or say in build how to make it',
     fieldPath: '.containerImage',
   },
   {

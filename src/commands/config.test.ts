@@ -43,6 +43,8 @@ describe('parseManagerConfig', () => {
       buildIsolation: 'auto',
       builderSeccompProfile: '',
       builderRegistriesConf: '',
+      registryPullHost: '',
+      registryPushHost: '',
       maxConcurrentBuilds: 4,
       buildGcDelayMs: 0,
       buildAttempts: 8,

@@ -39,6 +39,9 @@ export interface ManagerConfig {
   readonly builderSeccompProfile: string;
   /** Name of a ConfigMap; empty: none. */
   readonly builderRegistriesConf: string;
+  /** Both empty: the cluster serves no registry. */
+  readonly registryPullHost: string;
+  readonly registryPushHost: string;
   readonly maxConcurrentBuilds: number;
   readonly buildGcDelayMs: number;
   readonly buildAttempts: number;
@@ -221,6 +224,20 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
       'A ConfigMap with registries.conf (mirrors) and certificate authorities of registries (*.crt), looked for in the namespace of each ' +
       'Module that builds; empty for none.',
   },
+  registryPullHost: {
+    flag: 'registry-pull-host',
+    kind: options.optionalRegistryHost,
+    default: '',
+    description:
+      'The host of the registry that serves the cluster (config/components/registry), as nodes pull from it. With it, a mapping that ' +
+      'builds needs no containerImage. Empty for none.',
+  },
+  registryPushHost: {
+    flag: 'registry-push-host',
+    kind: options.optionalRegistryHost,
+    default: '',
+    description: 'The host of the same registry, as build pods push to it. Both, or none.',
+  },
   maxConcurrentBuilds: {
     flag: 'max-concurrent-builds',
     kind: options.integer(1, 1_000),
@@ -346,6 +363,8 @@ export function parseManagerConfig(
     buildIsolation: required('buildIsolation'),
     builderSeccompProfile: required('builderSeccompProfile'),
     builderRegistriesConf: required('builderRegistriesConf'),
+    registryPullHost: required('registryPullHost'),
+    registryPushHost: required('registryPushHost'),
     maxConcurrentBuilds: required('maxConcurrentBuilds'),
     buildGcDelayMs: required('buildGcDelayMs'),
     buildAttempts: required('buildAttempts'),
@@ -366,6 +385,9 @@ function contradictions(config: ManagerConfig): string[] {
   }
   if (retryPeriodMs <= 0 || retryPeriodMs >= renewDeadlineMs) {
     mistakes.push('--leader-elect-retry-period must be longer than 0 and shorter than --leader-elect-renew-deadline.');
+  }
+  if ((config.registryPullHost === '') !== (config.registryPushHost === '')) {
+    mistakes.push('--registry-pull-host and --registry-push-host name one registry: write both of them, or none.');
   }
   const metrics = parseListenAddress(metricsBindAddress);
   const probes = parseListenAddress(healthProbeBindAddress);

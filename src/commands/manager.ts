@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { BuildRegistry } from '../build/engines/cluster-registry.ts';
 import { openshiftEngine } from '../build/engines/openshift.ts';
+import { INTEGRATED_REGISTRY } from '../build/engines/openshift-build-config.ts';
 import { type PodEngineOptions, podEngine } from '../build/engines/pod.ts';
 import { allCaches, type Caches, createCaches } from '../controllers/caches.ts';
 import { CrdGate } from '../controllers/crd/crd-gate.ts';
 import { buildIsolation } from '../controllers/image/isolation.ts';
+import { RegistryAuthority } from '../controllers/image/registry-authority.ts';
 import { Operator } from '../controllers/operator.ts';
+import { type ClusterRegistry, REGISTRY_AUDIENCE } from '../kernel/cluster-registry.ts';
 import { KubeClient } from '../kube/client.ts';
 import { type Connection, loadConnection } from '../kube/config.ts';
 import { withoutPassword } from '../kube/connection-errors.ts';
@@ -161,7 +165,11 @@ function createControllers(
 ): Controllers {
   // OpenShift puts the authority of its own registry under this name into every namespace.
   const registries = config.builderRegistriesConf || (kind === 'openshift' ? 'openshift-service-ca.crt' : '');
+  const registry = clusterRegistry(kind, config);
+  const authority =
+    config.registryPullHost === '' ? undefined : new RegistryAuthority(client, config.namespace, watchObserver(log));
   const podOptions: PodEngineOptions = {
+    ...(registry === undefined ? {} : { registry: buildRegistry(registry, authority) }),
     builderImage: config.builderImage,
     isolation: (arch) =>
       buildIsolation(config.buildIsolation, config.builderSeccompProfile, caches.nodes.store.list(), arch),
@@ -187,11 +195,13 @@ function createControllers(
     watchNamespaces: config.watchNamespaces,
     selectorGracePeriodMs: config.selectorGracePeriodMs,
     priorityClassName: config.priorityClassName,
+    ...(registry === undefined ? {} : { registry }),
     builds: {
       engine,
       maxConcurrent: config.maxConcurrentBuilds,
       keepFinishedMs: config.buildGcDelayMs,
       retry: { attempts: config.buildAttempts, backoffMs: config.buildRetryBackoffMs },
+      ...(authority === undefined ? {} : { registryAuthority: authority }),
     },
   });
   for (const [name, informer] of allCaches(caches)) {
@@ -211,6 +221,22 @@ class NotLeadingError extends Error {
   constructor() {
     super('this process does not hold the Lease, so it writes nothing');
   }
+}
+
+/** Ours where there is one; OpenShift brings its own. */
+function clusterRegistry(
+  kind: 'pod' | 'openshift',
+  { registryPullHost, registryPushHost }: ManagerConfig,
+): ClusterRegistry | undefined {
+  if (registryPullHost !== '') return { pullHost: registryPullHost, pushHost: registryPushHost };
+  return kind === 'openshift' ? { pullHost: INTEGRATED_REGISTRY, pushHost: INTEGRATED_REGISTRY } : undefined;
+}
+
+/** OpenShift's takes tokens for the API server, and every namespace of it has its authority. */
+function buildRegistry(hosts: ClusterRegistry, authority: RegistryAuthority | undefined): BuildRegistry {
+  return authority === undefined
+    ? { hosts, authority: () => undefined }
+    : { hosts, audience: REGISTRY_AUDIENCE, authority: () => authority.certificates };
 }
 
 interface Election {

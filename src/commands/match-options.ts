@@ -10,6 +10,8 @@ export interface MatchOptions {
   /** Undefined: the Module's own. */
   readonly namespace: string | undefined;
   readonly output: Output;
+  /** The cluster's registry as nodes know it; undefined: there is none. */
+  readonly registryPullHost: string | undefined;
 }
 
 export type MatchCommandLine =
@@ -58,7 +60,10 @@ export function readMatchCommandLine(argv: readonly string[]): MatchCommandLine 
   if (errors.length > 0 || output === undefined) return { kind: 'refused', errors };
   const file = textOf(given.file);
   const namespace = textOf(given.namespace);
-  return { kind: 'run', options: { file, kernels, arch, namespace, output } };
+  return {
+    kind: 'run',
+    options: { file, kernels, arch, namespace, output, registryPullHost: textOf(given.registryPullHost) },
+  };
 }
 
 function matchCommand(): Command {
@@ -83,6 +88,12 @@ function matchCommand(): Command {
     )
     .addOption(new Option('-a, --arch <arch>', "The nodes' architecture, as Kubernetes calls it (default amd64)."))
     .addOption(new Option('-n, --namespace <name>', "MOD_NAMESPACE (default the Module's namespace, else default)."))
+    .addOption(
+      new Option(
+        '--registry-pull-host <host>',
+        "The operator's flag of that name: where images are that a mapping does not name.",
+      ),
+    )
     .addOption(new Option('-o, --output <format>', 'text or json (default text).'));
 }
 

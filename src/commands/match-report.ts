@@ -20,6 +20,8 @@ export interface MatchReport {
 
 interface Question extends TemplateSubject {
   readonly mappings: readonly KernelMapping[];
+  /** Template of the image where a mapping that builds names none. */
+  readonly defaultImage?: string | undefined;
 }
 
 export function matchReport(question: Question): MatchReport {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { defaultImageTemplate } from '../kernel/cluster-registry.ts';
 import { readModule } from './match-module.ts';
 import { type MatchOptions, readMatchCommandLine } from './match-options.ts';
 import { formatReport, hasImage, ignoredArguments, matchReport } from './match-report.ts';
@@ -33,8 +34,10 @@ async function match(options: MatchOptions): Promise<void> {
   const { module } = reading;
   const { mappings } = module;
   const identity = { name: module.name, namespace: options.namespace ?? module.namespace ?? 'default' };
+  const { registryPullHost: host } = options;
+  const defaultImage = host === undefined ? undefined : defaultImageTemplate(host);
   const reports = options.kernels.map((kernel) =>
-    matchReport({ mappings, kernel, arch: options.arch, module: identity }),
+    matchReport({ mappings, kernel, arch: options.arch, module: identity, defaultImage }),
   );
   // Nobody can read a remark in the middle of JSON, so remarks go where errors go.
   const [kernel = ''] = options.kernels;

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { parseDuration } from '../api/duration.ts';
-import { imageReferenceProblem } from '../kernel/image-reference.ts';
+import { imageReferenceProblem, registryOfRepository } from '../kernel/image-reference.ts';
 import { parseListenAddress } from '../runtime/listen-address.ts';
 
 /** What a text must be to be an option's value; `read` gives undefined for a text that is not. */
@@ -103,6 +103,15 @@ export const imageReference: ValueKind<string> = {
   placeholder: 'image',
   expected: 'an image reference; write [registry/]repository:tag or @digest',
   read: (value) => (imageReferenceProblem(value) === undefined ? value : undefined),
+};
+
+export const optionalRegistryHost: ValueKind<string> = {
+  placeholder: 'host',
+  expected: 'the host of a registry; write name.of.host, host:port or localhost, or nothing for none',
+  read: (value) =>
+    value === '' || (registryOfRepository(`${value}/x`) === value && imageReferenceProblem(`${value}/x`) === undefined)
+      ? value
+      : undefined,
 };
 
 /** Source: k8s.io/api/core/v1, SeccompProfile.localhostProfile: a descending path. */

@@ -14,6 +14,7 @@ import { ALL_BUILDS, ImageReconciler } from './image/controller.ts';
 import { ImageDesk } from './image/image-desk.ts';
 import { ImageMetrics } from './image/metrics.ts';
 import type { RetryPolicy } from './image/progress.ts';
+import type { RegistryAuthority } from './image/registry-authority.ts';
 import { ModuleMetrics } from './metrics.ts';
 import { ModuleReconciler, nodeKeys } from './module/controller.ts';
 import { carriesAnything } from './module/plan.ts';
@@ -43,6 +44,8 @@ export interface BuildOptions {
   /** How long the objects of a build that went well are kept, milliseconds. */
   readonly keepFinishedMs: number;
   readonly retry: RetryPolicy;
+  /** Of the cluster's own registry; absent where it has none, or one that everybody knows. */
+  readonly registryAuthority?: RegistryAuthority;
 }
 
 /** The controllers, and which change wakes which of them. */
@@ -54,6 +57,7 @@ export class Operator {
   readonly #images: Controller;
   readonly #imageReconciler: ImageReconciler;
   readonly #configMaps: ConfigMapWatches;
+  readonly #registryAuthority: RegistryAuthority | undefined;
 
   constructor(options: OperatorOptions) {
     const { client, caches, log, metrics, clock, builds } = options;
@@ -73,6 +77,7 @@ export class Operator {
       images,
       configMaps: this.#configMaps,
       buildRetry: builds.retry,
+      registryProblem: () => builds.registryAuthority?.problem,
       recorder: options.recorder,
       metrics: new ModuleMetrics(metrics.registry),
       clock,
@@ -118,6 +123,10 @@ export class Operator {
     this.#watchModules();
     this.#watchNodes();
     this.#watchObjects();
+    this.#registryAuthority = builds.registryAuthority;
+    this.#registryAuthority?.onChange(() => {
+      for (const module of caches.modules.store.list()) this.#modules.enqueue(keyOf(module));
+    });
   }
 
   /** Reconciles until the signal aborts; resolves when what was under way has ended. Caches must be synced. */
@@ -127,6 +136,7 @@ export class Operator {
       this.#nodes.run(signal),
       this.#images.run(signal),
       this.#configMaps.run(signal),
+      this.#registryAuthority?.run(signal),
     ]);
   }
 

@@ -15,11 +15,18 @@ export type Resolution =
       readonly needsBuild: boolean;
     };
 
+interface ResolveOptions {
+  readonly mappings: readonly KernelMapping[];
+  /** Template of the image that is made where a mapping names none; absent: there is no registry for such images. */
+  readonly defaultImage?: string | undefined;
+}
+
+const NO_IMAGE = 'write the image of the module loader for these kernels';
+const NO_REGISTRY =
+  'write where the image is to be pushed, or have the cluster serve a registry (config/components/registry, --registry-pull-host)';
+
 /** Finds the mapping that names the kernel and fills in its image. Never throws: what is wrong in a mapping is told in the result. */
-export function resolveKernel({
-  mappings,
-  ...subject
-}: TemplateSubject & { readonly mappings: readonly KernelMapping[] }): Resolution {
+export function resolveKernel({ mappings, defaultImage, ...subject }: TemplateSubject & ResolveOptions): Resolution {
   const choice = chooseMapping(mappings, subject.kernel);
   if (choice.kind !== 'match') return choice;
   const { mapping, mappingIndex } = choice;
@@ -28,8 +35,10 @@ export function resolveKernel({
     message: `${mappingField(mappingIndex, 'containerImage')}: ${problem}`,
     mappingIndex,
   });
-  if (mapping.containerImage === undefined) return failed('write the image of the module loader for these kernels');
-  const expansion = expandTemplate(mapping.containerImage, templateValues(subject));
+  const needsBuild = mapping.build !== undefined || mapping.sign !== undefined;
+  const template = mapping.containerImage ?? (needsBuild ? defaultImage : undefined);
+  if (template === undefined) return failed(needsBuild ? NO_REGISTRY : NO_IMAGE);
+  const expansion = expandTemplate(template, templateValues(subject));
   if (!expansion.ok) return failed(expansion.problem);
   const problem = imageReferenceProblem(expansion.text);
   if (problem !== undefined) return failed(problem);
@@ -37,6 +46,6 @@ export function resolveKernel({
     kind: 'image',
     image: expansion.text,
     mappingIndex,
-    needsBuild: mapping.build !== undefined || mapping.sign !== undefined,
+    needsBuild,
   };
 }

@@ -227,7 +227,20 @@ export const LEASES = defineResource<Lease>({
   namespaced: true,
 });
 
-/** Metadata alone: what a ConfigMap holds is nothing the operator reads. */
+export interface ConfigMap extends KubeObject {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** For those of our own: what users' ConfigMaps hold is nothing the operator reads. */
+export const CONFIG_MAPS = defineResource<ConfigMap>({
+  group: '',
+  version: 'v1',
+  kind: 'ConfigMap',
+  plural: 'configmaps',
+  namespaced: true,
+});
+
+/** Metadata alone. */
 export const CONFIG_MAP_METADATA = defineResource<KubeObject>({
   group: '',
   version: 'v1',

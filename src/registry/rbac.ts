@@ -1,5 +1,5 @@
+import { AUTHORITY_CONFIG_MAP } from '../kernel/cluster-registry.ts';
 import type { PolicyRule } from '../kube/rbac.ts';
-import { AUTHORITY_CONFIG_MAP } from './publication.ts';
 
 /** What the front itself does on the API server, under its own ServiceAccount. */
 export const RULES: readonly PolicyRule[] = [

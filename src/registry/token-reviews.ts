@@ -1,11 +1,9 @@
 import { hash } from 'node:crypto';
 import { BoundedCache } from '../kernel/bounded-cache.ts';
+import { REGISTRY_AUDIENCE } from '../kernel/cluster-registry.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { defineResource } from '../kube/resources.ts';
-
-/** What a token for this registry is made for; one for the API server, say, is good for nothing here. */
-export const REGISTRY_AUDIENCE = 'kmm-registry';
 
 /** Source: k8s.io/api/authentication/v1/types.go. */
 interface TokenReview extends KubeObject {

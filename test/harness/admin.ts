@@ -102,6 +102,20 @@ export class AdminClient {
     }
   }
 
+  /** A token of a ServiceAccount, as the kubelet asks for one that it projects into a pod. */
+  async token(serviceAccount: Required<Ref>, audiences: readonly string[]): Promise<string> {
+    const { namespace, name } = serviceAccount;
+    const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { audiences } };
+    const { status } = await this.#call<{ readonly status: { readonly token: string } }>(
+      'POST',
+      path,
+      body,
+      'application/json',
+    );
+    return status.token;
+  }
+
   close(): Promise<void> {
     return this.#agent.destroy();
   }

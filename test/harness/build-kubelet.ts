@@ -1,17 +1,18 @@
-import { REQUEST_ANNOTATION } from '../../src/build/engines/pod.ts';
+import { REGISTRY_CA_ANNOTATION, REQUEST_ANNOTATION } from '../../src/build/engines/pod.ts';
 import { parseBuildRequest } from '../../src/build/pipeline/request.ts';
 import { isRecord } from '../../src/kernel/json-record.ts';
-import type { Pod, VolumeMount } from '../../src/kube/core.ts';
+import type { Container, Pod, VolumeMount } from '../../src/kube/core.ts';
 import type { AdminClient } from './admin.ts';
 import { BuildPods } from './build-pods.ts';
-import { BuildPod } from './build-tools.ts';
+import { BuildPod, type MountedFiles } from './build-tools.ts';
 import { SECRETS } from './secrets.ts';
 
 const INTERVAL_MS = 100;
 
 /**
  * Stands in for the kubelets of a simulated cluster where build pods are concerned: runs the real pipeline of each on this machine, as root
- * with buildah, each stage with the Secrets that it mounts, and reports them as a kubelet does. ConfigMaps are not mounted.
+ * with buildah, each stage with the Secrets that it mounts, what the pod's own annotations hold and the token of its ServiceAccount, and
+ * reports them as a kubelet does. ConfigMaps are not mounted.
  */
 export class BuildKubelet {
   readonly #admin: AdminClient;
@@ -62,7 +63,7 @@ export class BuildKubelet {
       for (const container of stages) {
         const { name } = container;
         if (name !== 'build' && name !== 'sign' && name !== 'push') throw new Error(`${name} is no stage of a build`);
-        await build.mount(request);
+        await build.mount(request, await this.#mounted(pod, container));
         await this.#mountSecrets(build, pod, container.volumeMounts ?? []);
         await this.#pods.enter(pod, name);
         const { report } = await build.run(name);
@@ -88,4 +89,26 @@ export class BuildKubelet {
       }
     }
   }
+
+  async #mounted({ metadata, spec }: Pod, { volumeMounts = [] }: Container): Promise<MountedFiles> {
+    const volumes = (spec?.volumes ?? []).filter(({ name }) => volumeMounts.some((mount) => mount.name === name));
+    const sources = volumes.map(({ projected }) => projected).filter(isProjected);
+    const audience = sources[0]?.sources[0]?.serviceAccountToken.audience;
+    const { namespace = '', annotations } = metadata;
+    const authority = annotations?.[REGISTRY_CA_ANNOTATION];
+    return {
+      ...(authority === undefined ? {} : { clusterRegistryCA: authority }),
+      ...(audience === undefined
+        ? {}
+        : { clusterRegistryToken: await this.#admin.token({ name: 'default', namespace }, [audience]) }),
+    };
+  }
+}
+
+interface Projected {
+  readonly sources: readonly { readonly serviceAccountToken: { readonly audience: string } }[];
+}
+
+function isProjected(value: unknown): value is Projected {
+  return typeof value === 'object' && value !== null && 'sources' in value;
 }

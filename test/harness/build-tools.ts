@@ -46,6 +46,9 @@ export interface MountedFiles {
   readonly registriesConf?: string;
   /** Path of an authority's certificate. */
   readonly authority?: string;
+  /** Of the cluster's own registry: texts. */
+  readonly clusterRegistryCA?: string;
+  readonly clusterRegistryToken?: string;
 }
 
 export interface Credentials {
@@ -101,6 +104,9 @@ export class BuildPod {
     if (mounted.signCert !== undefined) await write(files.signCert, mounted.signCert);
     if (mounted.registriesConf !== undefined)
       await write(join(files.registries, 'registries.conf'), mounted.registriesConf);
+    if (mounted.clusterRegistryCA !== undefined) await write(files.clusterRegistryCA, mounted.clusterRegistryCA);
+    if (mounted.clusterRegistryToken !== undefined)
+      await write(files.clusterRegistryToken, mounted.clusterRegistryToken);
     if (mounted.authority !== undefined)
       await write(join(files.registries, 'test.crt'), await readFile(mounted.authority, 'utf8'));
     for (const [name, keys] of Object.entries(mounted.buildSecrets ?? {})) {

@@ -360,6 +360,7 @@ const OPTIONS: ModuleOptions = { selectorGracePeriodMs: 10 * MINUTE, priorityCla
 export const NOTHING_BUILT: BuildsWorld = {
   records: [],
   configMap: () => ({ state: 'missing' }),
+  registryProblem: undefined,
   refusal: () => undefined,
   retry: { attempts: 3, backoffMs: 30_000 },
 };

@@ -68,31 +68,47 @@ export class RegistryFront {
     this.#args = args;
   }
 
-  /** @param registry `localhost:PORT` that speaks plain HTTP */
-  static async start(controlPlane: ControlPlane, registry: string): Promise<RegistryFront> {
+  /**
+   * @param registry `localhost:PORT` that speaks plain HTTP
+   * @param port a free one unless told
+   */
+  static async start(controlPlane: ControlPlane, registry: string, port?: number): Promise<RegistryFront> {
     const kubeconfig = await controlPlane.serviceAccountKubeconfig(NAMESPACE, SERVICE_ACCOUNT);
-    return RegistryFront.#start('https', (port) => [
-      `--listen-address=127.0.0.1:${port}`,
-      `--upstream=http://${registry}`,
-      '--tls-names=localhost',
-      `--kubeconfig=${kubeconfig}`,
-      '--log-level=debug',
-    ]);
+    return RegistryFront.#start(
+      'https',
+      (port) => [
+        `--listen-address=127.0.0.1:${port}`,
+        `--upstream=http://${registry}`,
+        '--tls-names=localhost',
+        `--kubeconfig=${kubeconfig}`,
+        '--log-level=debug',
+      ],
+      port,
+    );
   }
 
   /** @param front `localhost:PORT` of a front */
-  static async startNode(front: string, authorityFile: string): Promise<RegistryFront> {
-    return RegistryFront.#start('http', (port) => [
-      '--read-only',
-      `--listen-address=127.0.0.1:${port}`,
-      `--upstream=https://${front}`,
-      `--upstream-ca-file=${authorityFile}`,
-      '--log-level=debug',
-    ]);
+  static async startNode(front: string, authorityFile: string, port?: number): Promise<RegistryFront> {
+    return RegistryFront.#start(
+      'http',
+      (port) => [
+        '--read-only',
+        `--listen-address=127.0.0.1:${port}`,
+        `--upstream=https://${front}`,
+        `--upstream-ca-file=${authorityFile}`,
+        '--log-level=debug',
+      ],
+      port,
+    );
   }
 
-  static async #start(scheme: 'http' | 'https', args: (port: number) => readonly string[]): Promise<RegistryFront> {
-    const [port = 0] = await freePorts(1);
+  static async #start(
+    scheme: 'http' | 'https',
+    args: (port: number) => readonly string[],
+    wanted: number | undefined,
+  ): Promise<RegistryFront> {
+    const [free = 0] = await freePorts(1);
+    const port = wanted ?? free;
     const front = new RegistryFront(port, scheme, args);
     await front.up();
     return front;

@@ -71,6 +71,15 @@
 
 {{- define "kmm.rules.ownNamespace" -}}
 - apiGroups:
+    - ""
+  resources:
+    - configmaps
+  resourceNames:
+    - kmm-registry-ca
+  verbs:
+    - list
+    - watch
+- apiGroups:
     - coordination.k8s.io
   resources:
     - leases

@@ -1,5 +1,5 @@
 import { MODULE_NAME_LABEL } from '../../api/labels.ts';
-import type { Pod } from '../../kube/core.ts';
+import { PODS, type Pod } from '../../kube/core.ts';
 import { byDigest } from '../pipeline/tags.ts';
 import {
   BUILD_SELECTOR,
@@ -16,7 +16,7 @@ import { BUILD_CONFIGS, BUILDS, type Build, type BuildConfig } from './openshift
 import { observeBuild, observeBuildConfig } from './openshift-observation.ts';
 import {
   ATTEMPT_ANNOTATION,
-  BUILD_PODS,
+  buildPods,
   type PodEngineOptions,
   podEngine,
   podRecord,
@@ -33,7 +33,7 @@ import {
 export function openshiftEngine(options: PodEngineOptions): BuildEngine {
   const pods = podEngine(options);
   return {
-    kinds: [CONFIGS, BUILDS_OF_CONFIGS, SIGNING_PODS],
+    kinds: [CONFIGS, BUILDS_OF_CONFIGS, signingPods(options)],
     desired: (build, found) => {
       if (!fitsBuildConfig(build)) return pods.desired(build, found);
       if (found.length === 0) return [{ resource: BUILD_CONFIGS, object: buildConfig(build) }];
@@ -43,7 +43,7 @@ export function openshiftEngine(options: PodEngineOptions): BuildEngine {
     observe: (parts) => {
       const configs = parts.filter(({ resource }) => resource === BUILD_CONFIGS);
       const alone = parts.filter(
-        (part) => part.resource === SIGNING_PODS.resource && !configs.some((config) => isSameTry(config, part)),
+        (part) => part.resource === PODS && !configs.some((config) => isSameTry(config, part)),
       );
       return [...configs.map((config) => recordOf(config, parts)), ...alone.flatMap(podRecord)].sort(
         (a, b) => b.attempt - a.attempt,
@@ -84,7 +84,9 @@ const BUILDS_OF_CONFIGS: BuildKind<Build> = {
 };
 
 /** Not the pods of Builds, which are OpenShift's. */
-const SIGNING_PODS: BuildKind<Pod> = { ...BUILD_PODS, labelSelector: `${BUILD_SELECTOR},!${BUILD_POD_LABEL}` };
+function signingPods({ registry }: PodEngineOptions): BuildKind<Pod> {
+  return { ...buildPods(registry), labelSelector: `${BUILD_SELECTOR},!${BUILD_POD_LABEL}` };
+}
 
 function isSameTry(config: BuildPart, other: BuildPart): boolean {
   return other.key === config.key && other.attempt === config.attempt;
@@ -93,7 +95,7 @@ function isSameTry(config: BuildPart, other: BuildPart): boolean {
 function recordOf(config: BuildPart, parts: readonly BuildPart[]): BuildRecord {
   const { metadata, moduleLabel, key, attempt } = config;
   const build = buildOf(config, parts);
-  const pod = parts.find((part) => part.resource === SIGNING_PODS.resource && isSameTry(config, part));
+  const pod = parts.find((part) => part.resource === PODS && isSameTry(config, part));
   return {
     metadata,
     moduleLabel,
@@ -161,8 +163,7 @@ function signingObservation({ observation }: BuildPart, build: BuildPart | undef
 /** What a pod is to sign now; undefined while there is nothing, and when there is one that does. */
 function unsignedImage(found: readonly BuildPart[]): string | undefined {
   const config = found.find(({ resource }) => resource === BUILD_CONFIGS);
-  if (config?.isIntermediate !== true || found.some(({ resource }) => resource === SIGNING_PODS.resource))
-    return undefined;
+  if (config?.isIntermediate !== true || found.some(({ resource }) => resource === PODS)) return undefined;
   const made = buildOf(config, found)?.observation;
   return made?.phase === 'Made' && made.digest !== undefined ? byDigest(made.reference, made.digest) : undefined;
 }

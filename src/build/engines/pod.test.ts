@@ -3,7 +3,7 @@ import { aBuild, BUILDING } from '../../../test/harness/builds.ts';
 import type { Mapping } from '../../../test/harness/modules.ts';
 import { PODS, type Pod } from '../../kube/core.ts';
 import { buildFiles } from '../pipeline/files.ts';
-import { BUILD_PODS, buildPod, podEngine } from './pod.ts';
+import { buildPod, buildPods, podEngine } from './pod.ts';
 import type { BuildIsolation } from './pod-security.ts';
 
 const SIGNED: Mapping = {
@@ -117,7 +117,7 @@ describe('the pod of a build', () => {
     const options = { builderImage: 'b', isolation: (): BuildIsolation => ({ kind: 'user-namespace' }) };
     const engine = podEngine(options);
     const build = { ...aBuild(), attempt: 3 };
-    const found = [BUILD_PODS.read(buildPod(build, options))];
+    const found = [buildPods(undefined).read(buildPod(build, options))];
     expect(engine.desired(build, [])).toEqual([{ resource: PODS, object: buildPod(build, options) }]);
     expect(engine.desired(build, found)).toEqual([]);
     const [record] = engine.observe(found);

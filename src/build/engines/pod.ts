@@ -1,6 +1,8 @@
 import { GROUP_PREFIX, MODULE_NAME_LABEL } from '../../api/labels.ts';
 import { type Container, PODS, type Pod, type Volume, type VolumeMount } from '../../kube/core.ts';
 import { BUILD_FILES_ROOT } from '../pipeline/files.ts';
+import type { BuildRequest } from '../pipeline/request.ts';
+import { type BuildRegistry, observationOfRegistry, requestToRegistry, stagesWithToken } from './cluster-registry.ts';
 import {
   BUILD_SELECTOR,
   type BuildEngine,
@@ -27,32 +29,42 @@ export interface PodEngineOptions {
   readonly isolation: (arch: string) => BuildIsolation;
   /** ConfigMap, in the namespace of each Module that builds, with `registries.conf` and certificate authorities as `*.crt`; may be missing. */
   readonly registriesConfigMap?: string;
+  readonly registry?: BuildRegistry;
 }
+
+/** On build pods: the certificate authority of the cluster's own registry, PEM. */
+export const REGISTRY_CA_ANNOTATION = `${GROUP_PREFIX}build-registry-ca`;
+
+/** How long a token is good for; the kubelet brings a new one before its end. */
+const TOKEN_SECONDS = 3_600;
 
 const WORK_FOLDER = '/var/lib/kmm-build';
 
 /** Builds by a pod of ours that runs `kmm build-image`. */
 export function podEngine(options: PodEngineOptions): BuildEngine {
   return {
-    kinds: [BUILD_PODS],
+    kinds: [buildPods(options.registry)],
     desired: (build, found) => (found.length > 0 ? [] : [{ resource: PODS, object: buildPod(build, options) }]),
     observe: (parts) => parts.flatMap(podRecord),
   };
 }
 
-export const BUILD_PODS: BuildKind<Pod> = {
-  name: 'buildPods',
-  resource: PODS,
-  labelSelector: BUILD_SELECTOR,
-  read: (pod) => ({
-    metadata: partMetadata(pod.metadata),
+/** The pods that the operator makes for builds. */
+export function buildPods(registry: BuildRegistry | undefined): BuildKind<Pod> {
+  return {
+    name: 'buildPods',
     resource: PODS,
-    moduleLabel: pod.metadata.labels?.[MODULE_NAME_LABEL] ?? '',
-    key: pod.metadata.annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
-    attempt: Number(pod.metadata.annotations?.[ATTEMPT_ANNOTATION]) || 1,
-    observation: observePod(pod),
-  }),
-};
+    labelSelector: BUILD_SELECTOR,
+    read: (pod) => ({
+      metadata: partMetadata(pod.metadata),
+      resource: PODS,
+      moduleLabel: pod.metadata.labels?.[MODULE_NAME_LABEL] ?? '',
+      key: pod.metadata.annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
+      attempt: Number(pod.metadata.annotations?.[ATTEMPT_ANNOTATION]) || 1,
+      observation: registry === undefined ? observePod(pod) : observationOfRegistry(observePod(pod), registry),
+    }),
+  };
+}
 
 /** The build that a pod does from its beginning to its end. */
 export function podRecord(part: BuildPart): BuildRecord[] {
@@ -67,7 +79,10 @@ export function podRecord(part: BuildPart): BuildRecord[] {
  * signs; what it may see is what its build was given.
  */
 export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
-  const { inputs, request, placement } = build;
+  const { inputs, placement } = build;
+  const { registry } = options;
+  const request = registry === undefined ? build.request : requestToRegistry(build.request, registry);
+  const authority = registry?.authority();
   const security = podSecurity(options.isolation(request.arch));
   const container = (stage: 'build' | 'sign' | 'push', mounts: readonly VolumeMount[]): Container => ({
     name: stage,
@@ -85,7 +100,7 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
       ...mounts,
     ],
   });
-  const volumes = inputVolumes(inputs, options.registriesConfigMap);
+  const volumes = [...inputVolumes(inputs, options.registriesConfigMap), ...tokenVolume(request, registry)];
   const mountsFor = (stage: Stage): VolumeMount[] =>
     volumes.flatMap(({ volume, path, stages }) =>
       stages.includes(stage) ? [{ name: volume.name, mountPath: `${BUILD_FILES_ROOT}/${path}`, readOnly: true }] : [],
@@ -101,6 +116,7 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
         [REQUEST_ANNOTATION]: JSON.stringify(request),
         [REQUEST_KEY_ANNOTATION]: build.key,
         [ATTEMPT_ANNOTATION]: String(build.attempt),
+        ...(authority === undefined ? {} : { [REGISTRY_CA_ANNOTATION]: authority }),
       },
       ownerReferences: [build.owner],
     },
@@ -123,7 +139,10 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
         {
           name: 'request',
           downwardAPI: {
-            items: [{ path: 'request.json', fieldRef: { fieldPath: `metadata.annotations['${REQUEST_ANNOTATION}']` } }],
+            items: [
+              annotationFile('request.json', REQUEST_ANNOTATION),
+              ...(authority === undefined ? [] : [annotationFile('cluster-registry-ca.crt', REGISTRY_CA_ANNOTATION)]),
+            ],
           },
         },
         { name: 'work', emptyDir: {} },
@@ -141,6 +160,25 @@ interface InputVolume {
   /** Below the root of the build's files. */
   readonly path: string;
   readonly stages: readonly Stage[];
+}
+
+function annotationFile(path: string, annotation: string) {
+  return { path, fieldRef: { fieldPath: `metadata.annotations['${annotation}']` } };
+}
+
+function tokenVolume(request: BuildRequest, registry: BuildRegistry | undefined): InputVolume[] {
+  const stages = registry === undefined ? [] : stagesWithToken(request, registry);
+  if (registry === undefined || stages.length === 0) return [];
+  const { audience } = registry;
+  const serviceAccountToken = {
+    path: 'token',
+    expirationSeconds: TOKEN_SECONDS,
+    ...(audience === undefined ? {} : { audience }),
+  };
+  const name = 'cluster-registry-token';
+  return [
+    { volume: { name, projected: { sources: [{ serviceAccountToken }], defaultMode: 0o400 } }, path: name, stages },
+  ];
 }
 
 function inputVolumes(inputs: BuildInputs, registriesConfigMap: string | undefined): InputVolume[] {

@@ -52,6 +52,7 @@ export async function build(
   await writeRegistryFiles(files, work, {
     repository: repositoryOf(request),
     insecureHosts: insecureHosts(request, text),
+    clusterRegistry: request.clusterRegistry,
   });
   const idFile = join(work, 'image-id');
   let cached = false;
@@ -80,7 +81,11 @@ export async function build(
     }
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
-    const place = { registry: registryOf(request.image), hasCredentials: registries.hasPullAuth };
+    const place = {
+      registry: registryOf(request.image),
+      hasCredentials: registries.hasPullAuth,
+      isCluster: registries.isCluster,
+    };
     const { blame, sentence } = buildProblem(error.lines, place);
     throw new BuildFailure('build', blame, sentence, { log: error.lines.join('\n'), cause: error });
   }
@@ -178,6 +183,7 @@ export async function pullImage(
       registry: registryOf(reference),
       hasCredentials: registries.hasPullAuth,
       section: sectionOf(request),
+      isCluster: registries.isCluster,
     });
     const message =
       problem?.sentence ??

@@ -98,6 +98,7 @@ async function look(context: StepContext, registries: RegistryFiles, reference: 
       registry: registryOf(reference),
       hasCredentials: registries.hasPushAuth,
       section: sectionOf(request),
+      isCluster: registries.isCluster,
     } as const;
     const problem = registryProblem(error.lines, place);
     if (problem?.kind === 'not-there') return undefined;

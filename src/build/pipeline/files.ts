@@ -18,6 +18,9 @@ export interface BuildFiles {
   readonly signCert: string;
   /** Folder with one folder for each of the build's Secrets. */
   readonly buildSecrets: string;
+  /** Authority of the cluster's own registry, PEM, and the token that pushes to it. */
+  readonly clusterRegistryCA: string;
+  readonly clusterRegistryToken: string;
   /** Folder with the site's `registries.conf`, and certificate authorities of registries as `*.crt`. */
   readonly registries: string;
 }
@@ -36,6 +39,8 @@ export function buildFiles(root: string = BUILD_FILES_ROOT): BuildFiles {
     signKey: join(root, 'sign-key', 'key'),
     signCert: join(root, 'sign-cert', 'cert'),
     buildSecrets: join(root, 'build-secrets'),
+    clusterRegistryCA: join(root, 'request', 'cluster-registry-ca.crt'),
+    clusterRegistryToken: join(root, 'cluster-registry-token', 'token'),
     registries: join(root, 'registries'),
   };
 }

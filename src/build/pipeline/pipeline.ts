@@ -135,7 +135,8 @@ async function readRequest(files: BuildFiles): Promise<BuildRequest> {
 async function readRegistries({ request, files, work }: StepContext, stage: Stage): Promise<RegistryFiles> {
   const repository = imageNames(request.image)?.repository ?? request.image;
   try {
-    return await writeRegistryFiles(files, work, { repository, insecureHosts: [] });
+    const { clusterRegistry } = request;
+    return await writeRegistryFiles(files, work, { repository, insecureHosts: [], clusterRegistry });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : '';
     const step = stage === 'push' ? 'push' : 'check';

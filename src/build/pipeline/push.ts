@@ -82,6 +82,7 @@ async function naming(
       registry: registryOf(reference),
       hasCredentials: registries.hasPushAuth,
       section: sectionOf(request),
+      isCluster: registries.isCluster,
     } as const;
     const problem = registryProblem(error.lines, place);
     const message =

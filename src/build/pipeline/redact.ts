@@ -103,7 +103,11 @@ export function dockerConfigSecrets(text: string): string[] {
 /** Reads every secret file that this container was given. */
 export async function redactorOf(files: BuildFiles): Promise<Redact> {
   const folders = [files.pullSecret, files.pushSecret, files.gitSecret, files.buildSecrets];
-  const found = await Promise.all([...folders.map(secretsBelow), secretsOfFile(files.signKey, 'key')]);
+  const found = await Promise.all([
+    ...folders.map(secretsBelow),
+    secretsOfFile(files.signKey, 'key'),
+    secretsOfFile(files.clusterRegistryToken, 'token'),
+  ]);
   return redactor(found.flat());
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isRecord } from '../../kernel/json-record.ts';
 import type { BuildFiles } from './files.ts';
 import { entriesOf } from './mounted-files.ts';
+import type { BuildRequest } from './request.ts';
 
 /** The site's own way to its registries stays as it is where no file says otherwise. */
 const DEFAULT_REGISTRIES_CONF = 'unqualified-search-registries = ["docker.io"]\n';
@@ -103,6 +104,19 @@ function withInsecure(conf: string, host: string): string {
   return kept.toSpliced(start + 1, 0, 'insecure = true').join('\n');
 }
 
+/** Nodes and builds know the cluster's registry by two names; a `FROM` line that has the nodes' is pulled by the builds'. */
+export function withClusterRegistry(conf: string, registry: BuildRequest['clusterRegistry']): string {
+  if (registry === undefined || registry.pull === registry.push) return conf;
+  const [prefix, location] = [JSON.stringify(registry.pull), JSON.stringify(registry.push)];
+  return `${conf.trimEnd()}\n\n[[registry]]\nprefix = ${prefix}\nlocation = ${location}\n`;
+}
+
+/** The token counts for the cluster's registry and for no other; its name is nobody's. */
+function withToken(auths: Auths, host: string | undefined, token: string | undefined): Auths {
+  if (host === undefined || token === undefined) return auths;
+  return { ...auths, [host]: { auth: Buffer.from(`token:${token.trim()}`).toString('base64') } };
+}
+
 function isRegistryHead(line: string): boolean {
   return /^\s*\[\[\s*registry\s*\]\]/.test(line);
 }
@@ -132,6 +146,8 @@ export interface RegistryFiles {
   readonly hasPullAuth: (repository: string) => boolean;
   /** Whether this container was given the credentials that push. */
   readonly mayPush: boolean;
+  /** Whether the host is the cluster's own registry, which takes the build's token. */
+  readonly isCluster: (registry: string) => boolean;
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -139,6 +155,7 @@ export interface RegistryWishes {
   readonly repository: string;
   /** Hosts that may be asked without a certificate that is good. */
   readonly insecureHosts: readonly string[];
+  readonly clusterRegistry?: BuildRequest['clusterRegistry'] | undefined;
 }
 
 /**
@@ -160,20 +177,28 @@ export async function writeRegistryFiles(
   const mountedPush = await authsOf(files.pushSecret);
   const pull = mountedPull ?? {};
   // A container that does not push has only the credentials that pull, which look an image up as well.
-  const push = mountedPush ?? pull;
+  const token = await textOf(files.clusterRegistryToken);
+  const ours = wishes.clusterRegistry;
+  const push = withToken(mountedPush ?? pull, ours?.push, token);
   const site = await textOf(join(files.registries, 'registries.conf'));
   const inFolder = (name: string): string => join(folder, name);
   await writePrivate(inFolder('pull-auth.json'), authFile(withPushAuth(pull, push, wishes.repository)));
   await writePrivate(inFolder('push-auth.json'), authFile(push));
-  await writePrivate(inFolder('registries.conf'), registriesConf(site, wishes.insecureHosts));
+  await writePrivate(
+    inFolder('registries.conf'),
+    withClusterRegistry(registriesConf(site, wishes.insecureHosts), ours),
+  );
   await writeFile(join(home, '.config', 'containers', 'policy.json'), POLICY_JSON);
   await copyAuthorities(files.registries, inFolder('ca'));
+  const authority = await textOf(files.clusterRegistryCA);
+  if (authority !== undefined) await writeFile(join(inFolder('ca'), 'kmm-cluster-registry.crt'), authority);
   return {
     pullAuth: inFolder('pull-auth.json'),
     pushAuth: inFolder('push-auth.json'),
     hasPullAuth: (repository) => authFor(pull, repository) !== undefined,
     hasPushAuth: (repository) => authFor(push, repository) !== undefined,
-    mayPush: mountedPush !== undefined || mountedPull === undefined,
+    mayPush: token !== undefined || mountedPush !== undefined || mountedPull === undefined,
+    isCluster: (registry) => registry === ours?.push,
     env: {
       CONTAINERS_REGISTRIES_CONF: inFolder('registries.conf'),
       // The system's bundle counts besides: Go reads SSL_CERT_FILE's default whatever this says. Source: crypto/x509/root_unix.go.

@@ -14,6 +14,8 @@ export interface RegistryPlace {
   readonly hasCredentials: (registry: string) => boolean;
   /** The field of the mapping that has pull and push: `build` unless nothing is built. */
   readonly section?: 'build' | 'sign';
+  /** Whether it is the cluster's own registry, whose troubles have cures of their own. */
+  readonly isCluster?: (registry: string) => boolean;
 }
 
 export const REGISTRY_PROBLEM_KINDS = [
@@ -200,6 +202,29 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** What the same words mean of the cluster's own registry: nobody has a Secret for it, and its certificate is made anew with its pod. */
+const OF_THE_CLUSTER: Readonly<Partial<Record<RegistryProblemKind, Partial<Row>>>> = {
+  'authority-unknown': {
+    blame: 'infrastructure',
+    fact: "The certificate of the cluster's registry {registry} is of a newer authority than this build knows (x509)",
+    cure: 'The build is tried again, and knows it then',
+  },
+  denied: {
+    fact: "The cluster's registry {registry} does not let a build of this namespace {use} {image} (403)",
+    cure: "Write containerImage below the Module's namespace there, or leave it out",
+  },
+  'wrong-credentials': {
+    blame: 'infrastructure',
+    fact: "The cluster's registry {registry} does not accept the token of the build's ServiceAccount for {image} (401)",
+    cure: 'The build is tried again; the log of Deployment kmm-registry says more',
+  },
+  'no-credentials': {
+    blame: 'infrastructure',
+    fact: "The cluster's registry {registry} asks for a token to {use} {image}, and this build was given none (401)",
+    cure: 'The build is tried again; see that the operator and its registry are of one version',
+  },
+};
+
 export interface RegistryProblem {
   readonly kind: RegistryProblemKind;
   readonly blame: FailureCause;
@@ -220,7 +245,9 @@ export function registryProblem(lines: readonly string[], place: RegistryPlace):
     if (row === undefined) continue;
     const registry = registryIn(line) ?? place.registry;
     const isUnknown = row.kind === 'wrong-credentials' && !place.hasCredentials(registry);
-    const { kind, blame, fact, cure } = isUnknown ? rowOf('no-credentials') : row;
+    const found = isUnknown ? rowOf('no-credentials') : row;
+    const ours = place.isCluster?.(registry) === true ? OF_THE_CLUSTER[found.kind] : undefined;
+    const { kind, blame, fact, cure } = { ...found, ...ours };
     return { kind, blame, sentence: `${fill(fact, registry, place)}. ${fill(cure, registry, place)}.` };
   }
   return undefined;

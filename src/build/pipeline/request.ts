@@ -52,6 +52,8 @@ export const buildRequestSchema = Type.Object({
   sign: Type.Optional(Type.Object({ filesToSign: Type.Optional(Type.Array(text(1024), { maxItems: 256 })) })),
   /** Whether layers are kept beside the image for the next build. */
   cache: Type.Boolean(),
+  /** The cluster's own registry, by the host that nodes know and that builds know: `FROM` lines may have either. */
+  clusterRegistry: Type.Optional(Type.Object({ pull: text(255), push: text(255) })),
   /** spec.imageRebuildTriggerGeneration. */
   trigger: Type.Optional(Type.Integer()),
 });

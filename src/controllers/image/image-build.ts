@@ -7,6 +7,7 @@ import type { BuildInputs, BuildPlacement, ImageBuild } from '../../build/engine
 import type { BuildRequest, BuildSource, RegistryAccess } from '../../build/pipeline/request.ts';
 import { BoundedCache } from '../../kernel/bounded-cache.ts';
 import { buildVariables } from '../../kernel/build-variables.ts';
+import { type ClusterRegistry, pushProblem } from '../../kernel/cluster-registry.ts';
 import { imageReferenceProblem } from '../../kernel/image-reference.ts';
 import { objectName } from '../../kernel/names.ts';
 import { expandTemplate, templateValues } from '../../kernel/template.ts';
@@ -25,6 +26,7 @@ export interface ImageSubject {
   readonly image: string;
   /** Whether another kernel may get the same reference. */
   readonly shared: boolean;
+  readonly registry?: ClusterRegistry;
   /** The ConfigMap of the Dockerfile, where there is one: edited, it is another build. */
   readonly dockerfileVersion?: { readonly uid: string; readonly resourceVersion: string };
   /** OpenShift's image for building drivers; absent on other clusters. */
@@ -45,10 +47,12 @@ const DEFAULT_TIMEOUT_SECONDS = 3_600;
 
 /** What is to be built for one kernel, named by everything the operator can see that decides it. */
 export function imageBuild(subject: ImageSubject): ImageBuildResult {
-  const { module, spec, mapping, kernel, arch, image, shared } = subject;
+  const { module, spec, mapping, kernel, arch, image, shared, registry } = subject;
   const { build, sign } = mapping;
   const identity = { name: module.metadata.name ?? '', namespace: module.metadata.namespace ?? '' };
   const values = templateValues({ kernel, arch, module: identity });
+  const problem = registry === undefined ? undefined : pushProblem(registry, image, identity.namespace);
+  if (problem !== undefined) return { ok: false, problem: `containerImage: ${problem}` };
   const source = sourceOf(mapping, values);
   if (!source.ok) return source;
   const filesToSign: string[] = [];

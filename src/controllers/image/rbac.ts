@@ -1,3 +1,4 @@
+import { AUTHORITY_CONFIG_MAP } from '../../kernel/cluster-registry.ts';
 import type { PolicyRule } from '../../kube/rbac.ts';
 
 export const RULES: readonly PolicyRule[] = [
@@ -13,5 +14,14 @@ export const RULES: readonly PolicyRule[] = [
     resources: ['configmaps'],
     verbs: ['list', 'watch'],
     why: 'Notices an edited Dockerfile: another build. Only metadata is asked for, one ConfigMap by name; its content is mounted by the kubelet.',
+  },
+  // registry-authority.ts
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: [AUTHORITY_CONFIG_MAP],
+    verbs: ['list', 'watch'],
+    scope: 'operator-namespace',
+    why: "Learns the certificate authority of the cluster's own registry, and gives it to builds.",
   },
 ];

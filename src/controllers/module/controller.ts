@@ -38,6 +38,8 @@ export interface ModuleReconcilerDeps {
   readonly images: ImageDesk;
   readonly configMaps: ConfigMapWatches;
   readonly buildRetry: RetryPolicy;
+  /** What builds that push to the cluster's registry wait for. */
+  readonly registryProblem: () => string | undefined;
   readonly recorder: EventRecorder;
   readonly metrics: ModuleMetrics;
   readonly clock: Clock;
@@ -251,6 +253,7 @@ export class ModuleReconciler {
         ...(driverToolkit === undefined
           ? {}
           : { driverToolkit: (osImages) => driverToolkitFor(driverToolkit.store.list()[0], osImages) }),
+        registryProblem: this.#deps.registryProblem(),
       },
       options,
     };

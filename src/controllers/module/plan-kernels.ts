@@ -1,4 +1,5 @@
 import type { KernelStatus, ModuleStatus } from '../../api/module.ts';
+import { type ClusterRegistry, defaultImageTemplate, isInRegistry } from '../../kernel/cluster-registry.ts';
 import { groupByKernel, type KernelGroup, kernelKey } from '../../kernel/grouping.ts';
 import { mappingField } from '../../kernel/mapping.ts';
 import { type Resolution, resolveKernel } from '../../kernel/resolve.ts';
@@ -47,9 +48,15 @@ export function planKernels(snapshot: ModuleSnapshot, nodes: Iterable<Node>): Ma
   return plans;
 }
 
-function resolve({ spec, module }: ModuleSnapshot, { kernel, arch }: KernelGroup): Resolution {
+function resolve({ spec, module, options }: ModuleSnapshot, { kernel, arch }: KernelGroup): Resolution {
   const identity = { name: module.metadata.name ?? '', namespace: module.metadata.namespace ?? '' };
-  return resolveKernel({ mappings: spec.kernelMappings, kernel, arch, module: identity });
+  return resolveKernel({
+    mappings: spec.kernelMappings,
+    kernel,
+    arch,
+    module: identity,
+    ...(options.registry === undefined ? {} : { defaultImage: defaultImageTemplate(options.registry.pullHost) }),
+  });
 }
 
 function planKernel(
@@ -87,7 +94,8 @@ function wantedImage(
   { kernel, arch, resolution, sharedNow }: ResolvedKernel,
 ): { readonly resolution: Resolution; readonly wanted?: PlannedImage } {
   if (resolution.kind !== 'image' || !resolution.needsBuild) return { resolution };
-  const { module, spec, builds } = snapshot;
+  const { module, spec, builds, options } = snapshot;
+  const { registry } = options;
   const mapping = spec.kernelMappings[resolution.mappingIndex];
   if (mapping === undefined) return { resolution };
   const configMap = mapping.build?.dockerfileConfigMap?.name;
@@ -100,7 +108,8 @@ function wantedImage(
     arch,
     image: resolution.image,
     // A pattern matches kernels that nobody has seen yet.
-    shared: sharedNow || (mapping.literal === undefined && !namesKernel(mapping.containerImage ?? '')),
+    shared: sharedNow || (mapping.literal === undefined && !namesKernel(mapping.containerImage ?? OWN_TAG_EACH)),
+    ...(registry === undefined ? {} : { registry }),
     ...(lookup?.state === 'there'
       ? { dockerfileVersion: { uid: lookup.uid, resourceVersion: lookup.resourceVersion } }
       : {}),
@@ -122,14 +131,15 @@ function wantedImage(
     return { resolution, wanted: { build, progress, undecided: true } };
   }
   const found = progressOf(result.build, builds.records, recorded, builds.retry);
+  const obstacle = result.obstacle ?? (isOurs(registry, resolution.image) ? builds.registryProblem : undefined);
   const refusal = builds.refusal(result.build.key);
-  if (found.phase === 'Queued' && result.obstacle !== undefined) {
-    const progress = { ...found, message: result.obstacle };
+  if (found.phase === 'Queued' && obstacle !== undefined) {
+    const progress = { ...found, message: obstacle };
     return { resolution, wanted: { build: result.build, progress, blocked: true } };
   }
   const isRefused = (found.phase === 'Queued' || found.phase === 'Starting') && refusal !== undefined;
   const progress: BuildProgress = isRefused ? { ...found, message: refusal } : found;
-  const blocked = result.obstacle === undefined ? {} : { blocked: true as const };
+  const blocked = obstacle === undefined ? {} : { blocked: true as const };
   return { resolution, wanted: { build: result.build, progress, ...blocked } };
 }
 
@@ -138,6 +148,13 @@ function osImagesOf(nodes: readonly Node[], kernel: string, arch: string): strin
     const info = status?.nodeInfo;
     return info?.kernelVersion === kernel && info.architecture === arch ? [info.osImage ?? ''] : [];
   });
+}
+
+/** The default image has the kernel in its tag. */
+const OWN_TAG_EACH = defaultImageTemplate('');
+
+function isOurs(registry: ClusterRegistry | undefined, image: string): boolean {
+  return registry !== undefined && isInRegistry(registry, image);
 }
 
 function missingConfigMap(name: string, state: 'unknown' | 'missing'): string {

@@ -1,6 +1,7 @@
 import type { Module } from '../../api/module.ts';
 import type { NormalizedModule } from '../../api/normalize.ts';
 import type { BuildRecord } from '../../build/engines/engine.ts';
+import type { ClusterRegistry } from '../../kernel/cluster-registry.ts';
 import type { Node } from '../../kube/core.ts';
 import type { ConfigMapLookup } from '../image/config-map-watches.ts';
 import type { DriverToolkitImage } from '../image/driver-toolkit.ts';
@@ -40,6 +41,8 @@ export interface BuildsWorld {
   readonly retry: RetryPolicy;
   /** OpenShift's image to build drivers in, for nodes that run these; absent elsewhere. */
   readonly driverToolkit?: (osImages: readonly string[]) => DriverToolkitImage;
+  /** What builds that push to the cluster's registry wait for; undefined where they need not. */
+  readonly registryProblem: string | undefined;
 }
 
 /** Everything one decision about a Module is made from. Nothing else is read: same snapshot, same plan. */
@@ -66,4 +69,6 @@ export interface ModuleOptions {
   readonly selectorGracePeriodMs: number;
   /** Priority class of loader and plugin pods; the empty string sets none. */
   readonly priorityClassName: string;
+  /** Absent: a mapping has to name its image. */
+  readonly registry?: ClusterRegistry;
 }

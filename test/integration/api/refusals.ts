@@ -78,7 +78,8 @@ const MAPPINGS: readonly Refusal[] = [
     what: 'a mapping without an image',
     module: mapping({ containerImage: undefined }),
     field: 'spec.kernelMappings[0].containerImage',
-    sentence: 'containerImage is missing: write the image of the module loader for these kernels',
+    sentence:
+      'containerImage is missing: write the image of the module loader for these kernels, or say in build how to make it',
   },
   {
     what: 'an unknown variable in an image',
