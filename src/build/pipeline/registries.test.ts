@@ -141,3 +141,39 @@ test('a Secret of another kind is refused with what it has', async () => {
     'the Secret for the registry has no key .dockerconfigjson (it has password)',
   );
 });
+
+test("the cluster's registry takes the build's token, and no other registry sees it", async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'kmm-registries-'));
+  const files = buildFiles(join(folder, 'files'));
+  const put = async (path: string, text: string): Promise<void> => {
+    await mkdir(join(path, '..'), { recursive: true });
+    await writeFile(path, text);
+  };
+  await put(files.clusterRegistryToken, 'a.b.c\n');
+  await put(files.clusterRegistryCA, 'PEM');
+  await put(join(files.pullSecret, '.dockerconfigjson'), JSON.stringify({ auths: { 'quay.io': { auth: AUTH } } }));
+  const written = await writeRegistryFiles(files, join(folder, 'work'), {
+    repository: 'kmm-registry.svc/ns/kmod',
+    insecureHosts: [],
+    clusterRegistry: { pull: '127.0.0.1:5780', push: 'kmm-registry.svc' },
+  });
+  const token = { auth: Buffer.from('token:a.b.c').toString('base64') };
+  const authsIn = async (path: string): Promise<unknown> => JSON.parse(await readFile(path, 'utf8'));
+  expect(await authsIn(written.pushAuth)).toEqual({ auths: { 'quay.io': { auth: AUTH }, 'kmm-registry.svc': token } });
+  // Other images of the registry are read without it.
+  expect(await authsIn(written.pullAuth)).toEqual({
+    auths: { 'quay.io': { auth: AUTH }, 'kmm-registry.svc/ns/kmod': token },
+  });
+  expect([written.mayPush, written.isCluster('kmm-registry.svc'), written.isCluster('quay.io')]).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  expect(await readFile(String(written.env['CONTAINERS_REGISTRIES_CONF']), 'utf8')).toContain(
+    '[[registry]]\nprefix = "127.0.0.1:5780"\nlocation = "kmm-registry.svc"\n',
+  );
+  expect(await readFile(join(folder, 'work', 'private', 'registries', 'ca', 'kmm-cluster-registry.crt'), 'utf8')).toBe(
+    'PEM',
+  );
+  await rm(folder, { recursive: true, force: true });
+});

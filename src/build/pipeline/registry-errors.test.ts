@@ -138,3 +138,25 @@ test('the table for the documentation has a different sentence and a cure for ev
   expect(new Set(table.map(({ fact }) => fact)).size).toBe(table.length);
   for (const { fact, cure } of table) expect(`${fact} ${cure}`).not.toMatch(/[{}]|\.\./);
 });
+
+test.each([
+  ['x509: certificate signed by unknown authority', 'infrastructure', /newer authority than this build knows/],
+  ['denied: a ServiceAccount of a pushes below a/ only', 'user', /does not let a build of this namespace push/],
+  [
+    'unauthorized: authentication required',
+    'infrastructure',
+    /does not accept the token of the build's ServiceAccount/,
+  ],
+  ['dial tcp: connect: connection refused', 'infrastructure', /nothing listens there/],
+])("of the cluster's own registry, %s has a meaning and a cure of its own", (words, blame, sentence) => {
+  const place = {
+    use: 'push',
+    reference: 'kmm-registry.svc/a/kmod:1',
+    registry: 'kmm-registry.svc',
+    hasCredentials: () => true,
+    isCluster: (host: string) => host === 'kmm-registry.svc',
+  } as const;
+  const problem = registryProblem([words], place);
+  expect(problem).toMatchObject({ blame, sentence: expect.stringMatching(sentence) });
+  expect(problem?.sentence).not.toContain('Secret');
+});

@@ -111,7 +111,8 @@ function lastOf(log: string): string {
     .slice(-LONGEST_LOG);
 }
 
-function retryAt(blame: FailureCause, attempt: number, at: string, retry: RetryPolicy): number | undefined {
+/** Milliseconds since the epoch; undefined: not by itself. */
+export function retryAt(blame: FailureCause, attempt: number, at: string, retry: RetryPolicy): number | undefined {
   if (blame === 'user' || attempt >= retry.attempts) return undefined;
   return Date.parse(at) + Math.min(LONGEST_BACKOFF_MS, retry.backoffMs * 2 ** (attempt - 1));
 }

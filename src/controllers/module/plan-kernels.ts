@@ -8,6 +8,7 @@ import type { Node } from '../../kube/core.ts';
 import { hashOfInputs } from '../identity.ts';
 import { imageBuild } from '../image/image-build.ts';
 import type { PlannedImage } from '../image/image-desk.ts';
+import { unlessLost } from '../image/lost-image.ts';
 import { type BuildProgress, progressOf } from '../image/progress.ts';
 import { loaderDaemonSetName } from './names.ts';
 import type { ModuleSnapshot } from './snapshot.ts';
@@ -130,8 +131,10 @@ function wantedImage(
       found.phase === 'Queued' ? { ...found, message: missingConfigMap(configMap, lookup.state) } : found;
     return { resolution, wanted: { build, progress, undecided: true } };
   }
-  const found = progressOf(result.build, builds.records, recorded, builds.retry);
-  const obstacle = result.obstacle ?? (isOurs(registry, resolution.image) ? builds.registryProblem : undefined);
+  const isInClusterRegistry = isOurs(registry, resolution.image);
+  const told = progressOf(result.build, builds.records, recorded, builds.retry);
+  const found = isInClusterRegistry ? unlessLost(told, loadersOf(snapshot, told), builds.retry) : told;
+  const obstacle = result.obstacle ?? (isInClusterRegistry ? builds.registryProblem : undefined);
   const refusal = builds.refusal(result.build.key);
   if (found.phase === 'Queued' && obstacle !== undefined) {
     const progress = { ...found, message: obstacle };
@@ -148,6 +151,13 @@ function osImagesOf(nodes: readonly Node[], kernel: string, arch: string): strin
     const info = status?.nodeInfo;
     return info?.kernelVersion === kernel && info.architecture === arch ? [info.osImage ?? ''] : [];
   });
+}
+
+/** The loaders that were made to run the image that was pushed. */
+function loadersOf(snapshot: ModuleSnapshot, progress: BuildProgress): ModuleSnapshot['loaderPods'] {
+  if (progress.phase !== 'Pushed') return [];
+  const inputs = loaderInputs(snapshot, progress.image);
+  return snapshot.loaderPods.filter((pod) => pod.inputs === inputs);
 }
 
 /** The default image has the kernel in its tag. */

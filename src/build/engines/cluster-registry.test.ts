@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { aBuild, aReport, BUILDING } from '../../../test/harness/builds.ts';
+import type { Mapping } from '../../../test/harness/modules.ts';
+import type { Pod } from '../../kube/core.ts';
+import { encodeReport } from '../pipeline/report.ts';
+import { parseBuildRequest } from '../pipeline/request.ts';
+import { podEngine, REGISTRY_CA_ANNOTATION, REQUEST_ANNOTATION } from './pod.ts';
+
+const HOSTS = { pullHost: '127.0.0.1:5780', pushHost: 'kmm-registry.kmm-system.svc' };
+const AUTHORITY = '-----BEGIN CERTIFICATE-----\n';
+const OURS: Mapping = { ...BUILDING, containerImage: '127.0.0.1:5780/default/kmod:1' };
+const SIGN = { keySecret: { name: 'key' }, certSecret: { name: 'cert' } };
+
+const engine = podEngine({
+  builderImage: 'b',
+  isolation: () => ({ kind: 'user-namespace' }),
+  registry: { hosts: HOSTS, audience: 'kmm-registry', authority: () => AUTHORITY },
+});
+
+function podOf(mapping: Mapping): Pod {
+  return engine.desired(aBuild({ mapping }));
+}
+
+/** Names of the containers that the token is mounted in. */
+function withToken({ spec }: Pod): string[] {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  return containers
+    .filter(({ volumeMounts }) => volumeMounts?.some(({ name }) => name === 'cluster-registry-token'))
+    .map(({ name }) => name);
+}
+
+describe("a build whose image lives in the cluster's registry", () => {
+  it('is told the name that pods can resolve, and its authority', () => {
+    const { metadata } = podOf(OURS);
+    expect(parseBuildRequest(metadata.annotations?.[REQUEST_ANNOTATION] ?? '')).toMatchObject({
+      image: 'kmm-registry.kmm-system.svc/default/kmod:1',
+      clusterRegistry: { pull: HOSTS.pullHost, push: HOSTS.pushHost },
+    });
+    expect(metadata.annotations?.[REGISTRY_CA_ANNOTATION]).toBe(AUTHORITY);
+  });
+
+  it('has a token for it and for nothing else', () => {
+    const volume = podOf(OURS).spec?.volumes?.find(({ name }) => name === 'cluster-registry-token');
+    expect(volume?.projected).toEqual({
+      defaultMode: 0o400,
+      sources: [{ serviceAccountToken: { path: 'token', audience: 'kmm-registry', expirationSeconds: 3600 } }],
+    });
+  });
+
+  it.each<[string, Mapping, string[]]>([
+    ['where it keeps layers and pushes', OURS, ['build', 'push']],
+    ['only where it pushes, without a cache', { ...OURS, build: { dockerfile: 'FROM x', cache: false } }, ['push']],
+    ['never where a Dockerfile could push what is to be signed', { ...OURS, sign: SIGN }, ['push']],
+    ['nowhere, for an image of another registry', BUILDING, []],
+  ])('has it %s', (_where, mapping, stages) => {
+    expect(withToken(podOf(mapping))).toEqual(stages);
+  });
+
+  it('signs an image that is there by the same name', () => {
+    const unsignedImage = '127.0.0.1:5780/other/vendor:1';
+    const { metadata } = podOf({
+      literal: BUILDING.literal,
+      containerImage: OURS.containerImage,
+      sign: { ...SIGN, unsignedImage },
+    });
+    const { source } = parseBuildRequest(metadata.annotations?.[REQUEST_ANNOTATION] ?? '');
+    expect(source).toEqual({ kind: 'image', reference: 'kmm-registry.kmm-system.svc/other/vendor:1' });
+  });
+
+  it('tells the name that nodes can pull', () => {
+    const pod = podOf(OURS);
+    const report = aReport({
+      image: `${HOSTS.pushHost}/default/kmod@sha256:00`,
+      reference: `${HOSTS.pushHost}/default/kmod:1`,
+    });
+    const state = { terminated: { exitCode: 0, message: encodeReport(report), finishedAt: '2026-03-01T12:00:00Z' } };
+    const containerStatuses = [{ name: 'push', ready: false, restartCount: 0, state }];
+    const { observation } = engine.observe({ ...pod, status: { phase: 'Succeeded', containerStatuses } });
+    expect(observation).toMatchObject({
+      phase: 'Succeeded',
+      report: { image: '127.0.0.1:5780/default/kmod@sha256:00', reference: '127.0.0.1:5780/default/kmod:1' },
+    });
+  });
+
+  it('has the same key whatever the registry is called for builds, and whichever authority it has', () => {
+    const { key, name } = aBuild({ mapping: OURS });
+    expect(podOf(OURS).metadata.name).toBe(name);
+    expect(engine.observe(podOf(OURS)).key).toBe(key);
+  });
+});
