@@ -11,6 +11,7 @@ import type { Tally } from './tally.ts';
 /** A Role or ClusterRole, as far as it matters here. */
 export interface GrantingRole {
   readonly kind: string;
+  readonly metadata?: { readonly name?: string };
   readonly rules?: readonly {
     readonly apiGroups?: readonly string[];
     readonly resources?: readonly string[];
@@ -47,12 +48,16 @@ export function unusedGrants(grants: readonly string[], used: readonly string[])
   return grants.filter((grant) => !done.has(grant) && !NEVER_REQUESTED.has(grant));
 }
 
+/** Of ServiceAccounts of ours that are not the operator's. */
+const OTHERS: ReadonlySet<string> = new Set(['kmm-registry']);
+
 async function installedRoles(root: string): Promise<readonly GrantingRole[]> {
   const roles: GrantingRole[] = [];
   for await (const file of glob(['config/rbac/*.yaml', 'config/components/*/*.yaml'], { cwd: root })) {
     for (const document of parseAllDocuments(await readFile(join(root, file), 'utf8'))) {
       const object: GrantingRole | null = document.toJS();
-      if (object?.kind === 'Role' || object?.kind === 'ClusterRole') roles.push(object);
+      const isRole = object?.kind === 'Role' || object?.kind === 'ClusterRole';
+      if (isRole && !OTHERS.has(object.metadata?.name ?? '')) roles.push(object);
     }
   }
   return roles;

@@ -4,21 +4,23 @@ import type { Mapping } from '../../../test/harness/modules.ts';
 import type { Pod } from '../../kube/core.ts';
 import { encodeReport } from '../pipeline/report.ts';
 import { parseBuildRequest } from '../pipeline/request.ts';
-import { podEngine, REGISTRY_CA_ANNOTATION, REQUEST_ANNOTATION } from './pod.ts';
+import type { BuildRegistry } from './cluster-registry.ts';
+import { buildPod, buildPods, REGISTRY_CA_ANNOTATION, REQUEST_ANNOTATION } from './pod.ts';
 
 const HOSTS = { pullHost: '127.0.0.1:5780', pushHost: 'kmm-registry.kmm-system.svc' };
 const AUTHORITY = '-----BEGIN CERTIFICATE-----\n';
 const OURS: Mapping = { ...BUILDING, containerImage: '127.0.0.1:5780/default/kmod:1' };
 const SIGN = { keySecret: { name: 'key' }, certSecret: { name: 'cert' } };
 
-const engine = podEngine({
-  builderImage: 'b',
-  isolation: () => ({ kind: 'user-namespace' }),
-  registry: { hosts: HOSTS, audience: 'kmm-registry', authority: () => AUTHORITY },
-});
+const registry: BuildRegistry = { hosts: HOSTS, audience: 'kmm-registry', authority: () => AUTHORITY };
+const { read } = buildPods(registry);
 
 function podOf(mapping: Mapping): Pod {
-  return engine.desired(aBuild({ mapping }));
+  return buildPod(aBuild({ mapping }), {
+    builderImage: 'b',
+    isolation: () => ({ kind: 'user-namespace' }),
+    registry,
+  });
 }
 
 /** Names of the containers that the token is mounted in. */
@@ -75,7 +77,7 @@ describe("a build whose image lives in the cluster's registry", () => {
     });
     const state = { terminated: { exitCode: 0, message: encodeReport(report), finishedAt: '2026-03-01T12:00:00Z' } };
     const containerStatuses = [{ name: 'push', ready: false, restartCount: 0, state }];
-    const { observation } = engine.observe({ ...pod, status: { phase: 'Succeeded', containerStatuses } });
+    const { observation } = read({ ...pod, status: { phase: 'Succeeded', containerStatuses } });
     expect(observation).toMatchObject({
       phase: 'Succeeded',
       report: { image: '127.0.0.1:5780/default/kmod@sha256:00', reference: '127.0.0.1:5780/default/kmod:1' },
@@ -85,6 +87,6 @@ describe("a build whose image lives in the cluster's registry", () => {
   it('has the same key whatever the registry is called for builds, and whichever authority it has', () => {
     const { key, name } = aBuild({ mapping: OURS });
     expect(podOf(OURS).metadata.name).toBe(name);
-    expect(engine.observe(podOf(OURS)).key).toBe(key);
+    expect(read(podOf(OURS)).key).toBe(key);
   });
 });

@@ -105,7 +105,7 @@ function withInsecure(conf: string, host: string): string {
 }
 
 /** Nodes and builds know the cluster's registry by two names; a `FROM` line that has the nodes' is pulled by the builds'. */
-export function withClusterRegistry(conf: string, registry: BuildRequest['clusterRegistry']): string {
+function withClusterRegistry(conf: string, registry: BuildRequest['clusterRegistry']): string {
   if (registry === undefined || registry.pull === registry.push) return conf;
   const [prefix, location] = [JSON.stringify(registry.pull), JSON.stringify(registry.push)];
   return `${conf.trimEnd()}\n\n[[registry]]\nprefix = ${prefix}\nlocation = ${location}\n`;

@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { LOCKED_IMAGES } from '../../../src/commands/image-lock.ts';
 import { pushBaseImage } from '../../harness/build-fixtures.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import {
@@ -296,5 +297,7 @@ describe('config/components/registry', () => {
     const text = await renderRegistryComponent(kmm.controlPlane, ['registry', 'registry-volume']);
     expect(text).toContain('claimName: kmm-registry');
     expect(text).not.toContain('emptyDir');
+    const references = LOCKED_IMAGES.map(({ repository, tag }) => `${repository}:${tag}`);
+    for (const [, image] of text.matchAll(/ image: (.+)/g)) expect(references).toContain(image);
   });
 });
