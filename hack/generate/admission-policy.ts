@@ -14,6 +14,7 @@ import {
   ROLE_LABEL,
 } from '../../src/api/labels.ts';
 import { IN_HOST_NAMESPACE, IN_USER_NAMESPACE } from '../../src/build/engines/pod-security.ts';
+import { REGISTRY_AUDIENCE } from '../../src/kernel/cluster-registry.ts';
 import type { PolicyRule } from '../../src/kube/rbac.ts';
 import { componentFile } from './components.ts';
 import { type GeneratedFile, yamlFile } from './files.ts';
@@ -181,6 +182,11 @@ const BUILD_CONTAINERS = '(object.spec.?initContainers.orValue([]) + object.spec
 
 const BUILD_VOLUMES = ['configMap', 'downwardAPI', 'emptyDir', 'secret'];
 
+/** A token that is good for nothing but the cluster's own registry. */
+const REGISTRY_TOKEN =
+  `(has(v.projected) && v.projected.sources.all(s, has(s.serviceAccountToken) && ` +
+  `s.serviceAccountToken.?audience.orValue('') == ${quoted(REGISTRY_AUDIENCE)}))`;
+
 const PODS: Policy = {
   name: 'pods',
   rules: [{ group: '', resources: ['pods'], operations: ['CREATE', 'UPDATE', 'DELETE'] }],
@@ -200,8 +206,8 @@ const PODS: Policy = {
       message: 'a build pod has no ServiceAccount of its own and no token',
     },
     {
-      expression: `object == null || object.spec.?volumes.orValue([]).all(v, ${BUILD_VOLUMES.map((kind) => `has(v.${kind})`).join(' || ')})`,
-      message: `a build pod mounts nothing but ${BUILD_VOLUMES.join(', ')}`,
+      expression: `object == null || object.spec.?volumes.orValue([]).all(v, ${BUILD_VOLUMES.map((kind) => `has(v.${kind})`).join(' || ')} || ${REGISTRY_TOKEN})`,
+      message: `a build pod mounts nothing but ${BUILD_VOLUMES.join(', ')} and a token for the cluster's own registry`,
     },
     {
       expression:
