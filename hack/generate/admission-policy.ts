@@ -347,7 +347,7 @@ function policyAndBinding({ name, rules, variables = {}, validations }: Policy, 
 }
 
 /** The policies and their bindings, as objects: the Helm chart has them for its own namespace and ServiceAccount. */
-export function admissionPolicies(rules: readonly PolicyRule[], operator = AS_INSTALLED): readonly object[] {
+function admissionPolicies(rules: readonly PolicyRule[], operator = AS_INSTALLED): readonly object[] {
   return [NODES, DAEMONSETS, PODS, MODULES, EVENTS, nothingElse(rules)].flatMap((policy) =>
     policyAndBinding(policy, operator),
   );

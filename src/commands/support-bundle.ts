@@ -84,11 +84,16 @@ export async function runSupportBundle(argv: readonly string[]): Promise<void> {
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.once(name, () => interrupted.abort(new Error('interrupted')));
-  const signal = AbortSignal.any([interrupted.signal, AbortSignal.timeout(config.timeout ?? 300_000)]);
+  // Held until the end: a signal that only AbortSignal.any knows is collected as garbage, and never aborts.
+  const timeout = AbortSignal.timeout(config.timeout ?? 300_000);
   try {
-    await write(config, signal);
+    await write(config, AbortSignal.any([interrupted.signal, timeout]));
   } catch (error) {
-    fail([`No bundle was written: ${describeError(error)}.`]);
+    fail([
+      timeout.aborted
+        ? 'No bundle was written: time is up. Give it more with --timeout.'
+        : `No bundle was written: ${describeError(error)}.`,
+    ]);
   }
 }
 

@@ -127,7 +127,7 @@ async function listAll<T extends KubeObject>(
 }
 
 function objectFile<T extends KubeObject>(folder: string, resource: Resource<T>, object: T): BundleFile {
-  const { namespace = '', name = '' } = refOf(object);
+  const { namespace = '', name } = refOf(object);
   const whole = { apiVersion: apiVersionOf(resource), kind: resource.kind, ...object };
   const kind = folder === 'operator' ? `${resource.kind.toLowerCase()}-` : `${namespace}/`;
   return { path: `${folder}/${kind}${name}.yaml`, text: stringify(redactObject(whole), YAML) };

@@ -17,6 +17,7 @@ import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
 import { type RunResult, run } from '../../harness/run.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = join(ROOT, 'src/main.ts');
 const KERNEL = '6.1.0-50-cloud-amd64';
 
 const kmm = useOperatedCluster('day-two', { flags: ['--metrics-authentication'] });
@@ -28,10 +29,8 @@ describe('/metrics with authentication', () => {
     for (const name of ['prometheus', 'nosy']) {
       await controlPlane.kubectl(['create', 'serviceaccount', name, '-n', 'default']);
     }
-    await controlPlane.kubectl([
-      ...['create', 'clusterrolebinding', 'scraping', '--clusterrole=kmm-metrics-reader'],
-      '--serviceaccount=default:prometheus',
-    ]);
+    const binding = ['create', 'clusterrolebinding', 'scraping', '--clusterrole=kmm-metrics-reader'];
+    await controlPlane.kubectl([...binding, '--serviceaccount=default:prometheus']);
   });
 
   const tokenOf = async (name: string): Promise<string> =>
@@ -117,10 +116,7 @@ describe('kmm support-bundle', () => {
   afterAll(() => kubelet?.stop());
 
   const bundle = (...flags: readonly string[]): Promise<RunResult> =>
-    run(process.execPath, [
-      ...[join(ROOT, 'src/main.ts'), 'support-bundle', `--kubeconfig=${kmm.controlPlane.kubeconfig}`],
-      ...flags,
-    ]);
+    run(process.execPath, [PROGRAM, 'support-bundle', `--kubeconfig=${kmm.controlPlane.kubeconfig}`, ...flags]);
 
   test('holds what explains the state of Modules, and nothing that was planted as a secret', async () => {
     const path = join(kmm.controlPlane.directory, 'bundle.tar.gz');
@@ -166,7 +162,10 @@ describe('kmm support-bundle', () => {
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('EEXIST')]);
     expect((await stat(path)).size).toBe(before);
     const late = join(kmm.controlPlane.directory, 'late.tar.gz');
-    expect(await bundle(`--output=${late}`, '--timeout=1ms')).toMatchObject({ code: 1 });
+    expect(await bundle(`--output=${late}`, '--timeout=1ms')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('time is up'),
+    });
     await expect(stat(late)).rejects.toThrow('ENOENT');
   });
 

@@ -98,7 +98,7 @@ const NEVER: readonly Attempt[] = [
   ['switch an admission webhook on', 'POST', '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations', {}],
   ['take a policy away', 'DELETE', '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/kmm-nodes'],
   ['make a namespace', 'POST', `${API}/namespaces`, { metadata: { name: 'mine' } }],
-  ['relabel a namespace', 'PATCH', `${OF_DRIVERS}`, { metadata: { labels: { a: 'b' } } }],
+  ['relabel a namespace', 'PATCH', OF_DRIVERS, { metadata: { labels: { a: 'b' } } }],
   ['take a Lease of another namespace', 'GET', '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/x'],
   ['read metrics', 'GET', '/metrics'],
 ];
