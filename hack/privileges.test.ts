@@ -72,7 +72,11 @@ describe('the requests of a run', () => {
 
 const ROLES: readonly GrantingRole[] = [
   { kind: 'ClusterRole', rules: [{ apiGroups: [''], resources: ['nodes', 'pods'], verbs: ['list', 'watch'] }] },
-  { kind: 'Role', rules: [{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get'] }] },
+  {
+    kind: 'Role',
+    metadata: { namespace: 'kmm-system' },
+    rules: [{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get'] }],
+  },
 ];
 
 describe('a right', () => {
@@ -93,8 +97,15 @@ describe('a right', () => {
   });
 
   it('of the whole cluster is reported when it was used in the namespace of the operator only', () => {
-    const wide = [{ ...ROLES[1], kind: 'ClusterRole' }];
+    const wide = [{ ...ROLES[1], kind: 'ClusterRole', metadata: {} }];
     expect(unusedGrants(grantsOf(wide), used)).toEqual(['get coordination.k8s.io/leases @cluster']);
+  });
+
+  it('of another namespace is used when a request went there', () => {
+    const streams = { apiGroups: ['image.openshift.io'], resources: ['imagestreams'], verbs: ['list'] };
+    const role = { kind: 'Role', metadata: { namespace: 'openshift' }, rules: [streams] };
+    const { used } = summaryOf({ group: 'image.openshift.io', resource: 'imagestreams', namespace: 'openshift' });
+    expect(unusedGrants(grantsOf([role]), used)).toEqual([]);
   });
 
   it('that an admission plugin asks for needs no request', () => {

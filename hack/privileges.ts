@@ -5,13 +5,14 @@
 import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { OPERATOR_NAMESPACE } from '../test/harness/operator-identity.ts';
 import { type OperatorRequests, REQUESTS_FILE } from '../test/harness/operator-requests.ts';
 import type { Tally } from './tally.ts';
 
 /** A Role or ClusterRole, as far as it matters here. */
 export interface GrantingRole {
   readonly kind: string;
-  readonly metadata?: { readonly name?: string };
+  readonly metadata?: { readonly name?: string; readonly namespace?: string };
   readonly rules?: readonly {
     readonly apiGroups?: readonly string[];
     readonly resources?: readonly string[];
@@ -30,11 +31,13 @@ const NEVER_REQUESTED: ReadonlyMap<string, string> = new Map([
 
 /** Every single right of the roles, in the words of OperatorRequests. */
 export function grantsOf(roles: readonly GrantingRole[]): readonly string[] {
-  const grants = roles.flatMap(({ kind, rules = [] }) =>
+  const grants = roles.flatMap(({ metadata, rules = [] }) =>
     rules.flatMap(({ apiGroups = [], resources = [], verbs }) =>
       apiGroups.flatMap((group) =>
         resources.flatMap((resource) =>
-          verbs.map((verb) => `${verb} ${group}/${resource} @${kind === 'Role' ? 'own' : 'cluster'}`),
+          verbs.map(
+            (verb) => `${verb} ${group}/${resource} @${metadata?.namespace === OPERATOR_NAMESPACE ? 'own' : 'cluster'}`,
+          ),
         ),
       ),
     ),
