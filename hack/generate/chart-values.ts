@@ -2,7 +2,9 @@
  * The values of charts/kmm: what they are called, what they must be, what they are by default. values.yaml, values.schema.json and the
  * reference page are made of this; what is a flag of `kmm manager` has the flag's own default.
  */
+import { BUILD_ENGINE_CHOICES } from '../../src/commands/build-engine.ts';
 import { managerFlagReference } from '../../src/commands/config.ts';
+import { lockedImage } from '../../src/commands/image-lock.ts';
 import { BUILD_ISOLATION_CHOICES } from '../../src/controllers/image/isolation.ts';
 import { LOG_LEVELS } from '../../src/runtime/logger.ts';
 import type { Row } from './markdown.ts';
@@ -52,11 +54,14 @@ function preset(flag: string): string {
   return found.default;
 }
 
+/** As images.lock has it. */
+const OPERATOR = lockedImage('operator');
+
 export const CHART_VALUES: Group = group('', {
   image: group('The image of the operator.', {
-    repository: text('Registry and repository.', 'kmm-operator', { minLength: 1 }),
-    tag: text('Its tag, where there is no digest.', 'latest', { pattern: '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$' }),
-    digest: text('As sha256:...; wins over the tag.', '', { pattern: '^(sha256:[0-9a-f]{64})?$' }),
+    repository: text('Registry and repository.', OPERATOR.repository, { minLength: 1 }),
+    tag: text('Its tag, where there is no digest.', OPERATOR.tag, { pattern: '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$' }),
+    digest: text('As sha256:...; wins over the tag.', OPERATOR.digest ?? '', { pattern: '^(sha256:[0-9a-f]{64})?$' }),
     pullPolicy: text('When the kubelet pulls it.', 'IfNotPresent', { enum: ['Always', 'IfNotPresent', 'Never'] }),
   }),
   imagePullSecrets: list('Secrets for pulling it, as in a pod: a list of {name}.', [], {
@@ -106,7 +111,9 @@ export const CHART_VALUES: Group = group('', {
   }),
   build: group('Building images in the cluster.', {
     builderImage: text('The image whose pods build images.', preset('builder-image'), { minLength: 1 }),
-    engine: text('What builds; empty leaves it to the operator.', '', { enum: ['', 'auto', 'pod', 'openshift'] }),
+    engine: text("What builds; empty or auto: OpenShift's BuildConfigs where they are served, else pods.", '', {
+      enum: ['', ...BUILD_ENGINE_CHOICES],
+    }),
     isolation: text('What a build pod gets for building: see --build-isolation.', preset('build-isolation'), {
       enum: BUILD_ISOLATION_CHOICES,
     }),

@@ -1,11 +1,12 @@
 /** What of charts/kmm is derived: everything that also stands somewhere in the code. Templates are written by hand. */
 import { stringify } from 'yaml';
 import type { CustomResourceDefinition } from '../../src/api/crd.ts';
+import { OPENSHIFT_RULES } from '../../src/controllers/image/openshift-rbac.ts';
 import type { PolicyRule } from '../../src/kube/rbac.ts';
 import { CHART_VALUES, type Group, valueRows, valuesSchema } from './chart-values.ts';
 import { type GeneratedFile, HEADER, markdownFile, yamlFile } from './files.ts';
 import { table } from './markdown.ts';
-import { operatorRules, type RoleRule } from './rbac.ts';
+import { mergeRules, operatorRules, type RoleRule } from './rbac.ts';
 
 export const CHART = 'charts/kmm';
 
@@ -64,7 +65,9 @@ function indented(text: string, indent: string): string {
 
 function rulesTemplate(rules: readonly PolicyRule[]): string {
   const { cluster, namespaces, ownNamespace } = operatorRules(rules);
-  const parts = Object.entries({ cluster, namespaces, ownNamespace });
+  const openshift = mergeRules(OPENSHIFT_RULES.filter(({ scope = 'cluster' }) => scope === 'cluster'));
+  const openshiftNamespace = mergeRules(OPENSHIFT_RULES.filter(({ scope }) => typeof scope === 'object'));
+  const parts = Object.entries({ cluster, namespaces, ownNamespace, openshift, openshiftNamespace });
   const defines = parts.map(([name, each]) => `{{- define "kmm.rules.${name}" -}}\n${rulesYaml(each)}{{- end }}\n`);
   return `{{- /* ${HEADER} */ -}}\n${defines.join('\n')}`;
 }

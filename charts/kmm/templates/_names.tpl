@@ -28,3 +28,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   name: {{ include "kmm.fullname" . }}
   namespace: {{ .Release.Namespace }}
 {{- end }}
+
+{{/* Whether images may be built by OpenShift: something, or nothing. */}}
+{{- define "kmm.openshiftBuilds" -}}
+{{- $engine := .Values.build.engine | default "auto" }}
+{{- if or (eq $engine "openshift") (and (eq $engine "auto") (.Capabilities.APIVersions.Has "build.openshift.io/v1")) }}yes{{ end }}
+{{- end }}

@@ -88,3 +88,34 @@
     - get
     - update
 {{- end }}
+
+{{- define "kmm.rules.openshift" -}}
+- apiGroups:
+    - build.openshift.io
+  resources:
+    - buildconfigs
+  verbs:
+    - create
+    - delete
+    - list
+    - watch
+- apiGroups:
+    - build.openshift.io
+  resources:
+    - builds
+  verbs:
+    - list
+    - watch
+{{- end }}
+
+{{- define "kmm.rules.openshiftNamespace" -}}
+- apiGroups:
+    - image.openshift.io
+  resources:
+    - imagestreams
+  resourceNames:
+    - driver-toolkit
+  verbs:
+    - list
+    - watch
+{{- end }}

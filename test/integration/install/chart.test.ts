@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { managerFlagReference, parseManagerConfig } from '../../../src/commands/config.ts';
+import { parseManagerConfig } from '../../../src/commands/config.ts';
 import type { KubeObject } from '../../../src/kube/objects.ts';
 import { useCluster } from '../../harness/cluster.ts';
 import type { ControlPlane } from '../../harness/control-plane.ts';
@@ -84,8 +84,7 @@ describe('the chart', () => {
       'modules.priorityClassName=',
       'metrics.port=9090',
       'extraArgs={--status-interval=10s}',
-      // Written as soon as the program has the flag.
-      ...(managerFlagReference().some(({ flag }) => flag === '--build-engine') ? ['build.engine=pod'] : []),
+      'build.engine=pod',
     ];
     for (const set of [[], values]) {
       const flags = flagsOf(await helm.template(...set));
@@ -125,6 +124,29 @@ describe('the chart', () => {
     expect(deploymentIn(byHelm).spec.template.spec.securityContext).toEqual(own);
     const overlay = { resources: [`${CONFIG}/default`], components: [`${CONFIG}/components/openshift`] };
     expect(deploymentIn(await kustomized(overlay)).spec.template.spec.securityContext).toEqual(own);
+  });
+
+  it('gives the rights that building by OpenShift takes, where it is OpenShift, and nowhere else', async () => {
+    const rights = (objects: readonly KubeObject[]) =>
+      objects
+        .filter(({ metadata }) => metadata.name === 'kmm-openshift')
+        .map((object) => ({
+          ...object,
+          metadata: { name: object.metadata.name, namespace: object.metadata.namespace },
+        }))
+        .toSorted((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)));
+    const render = async (...args: readonly string[]) =>
+      objectsIn(await helm.run('template', 'kmm', CHART, '-n', 'kmm-system', ...args));
+    const component = objectsIn(await readFile(`${CONFIG}/components/openshift/rbac.yaml`, 'utf8'));
+    const served = ['--api-versions', 'build.openshift.io/v1'];
+    expect(rights(await render(...served))).toEqual(rights(component));
+    expect(rights(await render('--set', 'build.engine=openshift'))).toEqual(rights(component));
+    expect(rights(await render())).toEqual([]);
+    expect(rights(await render(...served, '--set', 'build.engine=pod'))).toEqual([]);
+    const scoped = await render(...served, '--set', 'watchNamespaces={a}');
+    expect(rights(scoped).map(({ kind }) => kind)).toEqual(['Role', 'RoleBinding']);
+    const role = scoped.find(({ metadata }) => metadata.name === 'kmm-modules');
+    expect(JSON.stringify(role)).toContain('buildconfigs');
   });
 
   it('makes Roles in the watched namespaces, and its ClusterRole is for nodes alone then', async () => {
