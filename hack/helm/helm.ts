@@ -22,7 +22,7 @@ const PACKAGE = {
 } as const;
 
 /** `${XDG_CACHE_HOME:-~/.cache}/kmm/helm/<the pin>/helm`. */
-export function helmProgram(environment: NodeJS.ProcessEnv = process.env): string {
+function helmProgram(environment: NodeJS.ProcessEnv = process.env): string {
   const { XDG_CACHE_HOME: configured = '' } = environment;
   const base = configured === '' ? join(homedir(), '.cache') : configured;
   const pin = createHash('sha256').update(PACKAGE.integrity).digest('hex').slice(0, 16);
