@@ -1,5 +1,5 @@
 /** The chart without a cluster: what it refuses, and that its two faces and the program agree. */
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -170,6 +170,21 @@ describe('the chart', () => {
     expect(kindsOf(await helm.template()).join()).not.toContain('ServiceMonitor');
     const objects = await helm.template('metrics.serviceMonitor.enabled=true', 'metrics.serviceMonitor.labels.team=a');
     expect(objects.find(({ kind }) => kind === 'ServiceMonitor')?.metadata.labels).toMatchObject({ team: 'a' });
+  });
+
+  it('makes alerts of the file that was packaged with it, word for word', async () => {
+    const folder = join(await mkdtemp(join(controlPlane.directory, 'chart-')), 'kmm');
+    await cp(CHART, folder, { recursive: true });
+    const alert = { alert: 'A', expr: 'kmm_modules > 0', annotations: { summary: '{{ $labels.module }} is not well' } };
+    const spec = { groups: [{ name: 'kmm', rules: [alert] }] };
+    await writeFile(join(folder, 'files/alerts.yaml'), JSON.stringify({ kind: 'PrometheusRule', spec }));
+    const rendered = await helm.run('template', 'kmm', folder, '--set', 'alerts.enabled=true,alerts.labels.team=a');
+    const rule = objectsIn(rendered).find(({ kind }) => kind === 'PrometheusRule');
+    expect(rule).toMatchObject({ spec, metadata: { labels: { team: 'a' } } });
+    expect(kindsOf(await helm.template()).join()).not.toContain('PrometheusRule');
+    await rm(join(folder, 'files/alerts.yaml'));
+    const refused = await helm.try('template', 'kmm', folder, '--set', 'alerts.enabled=true');
+    expect(refused.stderr).toContain('alerts.enabled: this chart was packaged without files/alerts.yaml');
   });
 
   it('is of the version of the program', async () => {
