@@ -86,7 +86,7 @@ function untilLoaded({ admin, signal }: Scene): Promise<readonly string[]> {
       }
       return kernels.flatMap(({ build }) => build?.image ?? []);
     },
-    { what: `${BUILT} to be loaded`, timeoutMs: 60_000, signal },
+    { what: `${BUILT} to be loaded`, timeoutMs: 180_000, signal },
   );
 }
 
