@@ -26,7 +26,7 @@ import { type ModulePlan, planModule } from './plan.ts';
 import { type DeletionStep, planDeletion } from './plan-deletion.ts';
 import { type PlannedEvent, planEvents, planUnloadingEvents, planUnsupportedEvents } from './plan-events.ts';
 import { kernelStatusOf } from './plan-kernels.ts';
-import { observeSelector } from './plan-selector.ts';
+import { afterClockStep, observeSelector } from './plan-selector.ts';
 import type { ModuleOptions, ModuleSnapshot, NodeKeys } from './snapshot.ts';
 import { moduleStatus, unloadingStatus, unsupportedStatus } from './status.ts';
 import { statusWrite } from './status-write.ts';
@@ -101,6 +101,7 @@ export class ModuleReconciler {
     configMaps.follow(key, module.metadata.namespace ?? '', configMapsOf(spec));
     const snapshot = this.#snapshot(module, spec, memory);
     memory.selector = snapshot.selectorMemory;
+    memory.clockOffsetMs = clock.now() - clock.monotonic();
     forgetGonePods(memory, snapshot.loaderPods);
     const plan = planModule(snapshot);
     const atMs = clock.monotonic();
@@ -220,6 +221,8 @@ export class ModuleReconciler {
     const { driverToolkit } = caches;
     const namespace = module.metadata.namespace ?? '';
     const nowMs = clock.now();
+    const stepMs = nowMs - clock.monotonic() - (memory.clockOffsetMs ?? 0);
+    const remembered = memory.selector === undefined ? undefined : afterClockStep(memory.selector, stepMs);
     const nodes = caches.nodes.store.list();
     const keys = nodeKeys(module);
     const objects = this.#objectsOf(module);
@@ -242,7 +245,7 @@ export class ModuleReconciler {
       nodes,
       ...objects,
       refusals,
-      selectorMemory: observeSelector(memory.selector, spec.selector, nodes, keys.load, nowMs),
+      selectorMemory: observeSelector(remembered, spec.selector, nodes, keys.load, nowMs),
       builds: {
         records: caches.builds
           .of(moduleIndexKey(namespace, labelSafe(module.metadata.name ?? '')))
@@ -331,11 +334,12 @@ export class ModuleReconciler {
     const { clock, recorder, statusIntervalMs } = this.#deps;
     const urgency = statusWrite(module.status, next);
     if (urgency === 'none') return undefined;
-    const dueInMs = (memory.statusWrittenAtMs ?? 0) + statusIntervalMs - clock.now();
+    const writtenAtMs = memory.statusWrittenAtMs;
+    const dueInMs = writtenAtMs === undefined ? 0 : writtenAtMs + statusIntervalMs - clock.monotonic();
     if (urgency === 'counts' && dueInMs > 0) return dueInMs;
     const events = eventsOf();
     await this.#writeStatus(module, next, context);
-    memory.statusWrittenAtMs = clock.now();
+    memory.statusWrittenAtMs = clock.monotonic();
     for (const event of events) recorder.record({ regarding: referenceTo(module), ...event });
     return undefined;
   }

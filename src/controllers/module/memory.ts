@@ -8,7 +8,9 @@ export interface ModuleMemory {
   /** Of the Module it is about: one that was created again under the name starts anew. */
   readonly uid: string;
   selector?: SelectorMemory;
-  /** When status was last written, milliseconds since the epoch. */
+  /** The wall clock less the monotonic one when `selector` was noted, milliseconds: another difference says that the clock was set. */
+  clockOffsetMs?: number;
+  /** When status was last written, on the monotonic clock, milliseconds. */
   statusWrittenAtMs?: number;
   /** Names of DaemonSets that a foreign object was seen to have: looked at again by GET, not by a POST that fails. */
   readonly takenNames: Set<string>;

@@ -106,6 +106,16 @@ describe('after a reboot', () => {
   });
 });
 
+it('a doubt that began at a time of another clock begins anew: it would last for hours', () => {
+  const seenAt = (atMs: number): LoadedRecord => ({
+    ...record,
+    reboot: { bootID: 'boot-2', seenAt: new Date(atMs).toISOString() },
+  });
+  const after = (atMs: number) => planReady(seenAt(atMs), 'boot-2', pod.ready('c1').build(), NOW).lookAgainAtMs;
+  expect(after(NOW + 300 * MINUTE)).toBe(NOW + STALE_STATUS_MS);
+  expect(after(NOW - MINUTE)).toBe(NOW - MINUTE + STALE_STATUS_MS);
+});
+
 describe('a container that crashed before', () => {
   it('is believed only when it has run for ten seconds, so that a crash loop does not flap the device plugin', () => {
     const lookAgainAtMs = NOW - 1_000 + CRASH_SETTLE_MS;
@@ -119,6 +129,11 @@ describe('a container that crashed before', () => {
       ready: true,
       record: { bootID: 'boot-1', instance: 'c2' },
     });
+  });
+
+  it('is not waited for by a start that another clock wrote: the one here may have been set back by hours', () => {
+    expect(planReady(record, 'boot-1', restarted(1, -30_000).build(), NOW).ready).toBe(false);
+    expect(planReady(record, 'boot-1', restarted(1, -300 * MINUTE).build(), NOW).ready).toBe(true);
   });
 
   it('is believed at once when it ended with exit code 0: that was no crash', () => {

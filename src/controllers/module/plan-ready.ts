@@ -10,6 +10,16 @@ export const CRASH_SETTLE_MS = 10_000;
  */
 export const STALE_STATUS_MS = 5 * 60_000;
 
+/**
+ * What lies further in the future was written by a clock that is not ours, or before ours was set back. Nothing can be told from it, and
+ * waiting for it could take hours.
+ */
+const MOST_SKEW_MS = 60_000;
+
+export function isOfAnotherClock(atMs: number, nowMs: number): boolean {
+  return atMs > nowMs + MOST_SKEW_MS;
+}
+
 export interface Readiness {
   /** Whether the node's ready label is due. */
   readonly ready: boolean;
@@ -44,7 +54,11 @@ export function planReady(
       return { ready: false, record: rest };
     }
     // It is of the boot before and its status is stale; or its kubelet told of it before it told of the boot, and no other will come.
-    const reboot = record.reboot?.bootID === bootID ? record.reboot : { bootID, seenAt: new Date(nowMs).toISOString() };
+    const seen = record.reboot?.bootID === bootID ? record.reboot : undefined;
+    const reboot =
+      seen !== undefined && !isOfAnotherClock(Date.parse(seen.seenAt), nowMs)
+        ? seen
+        : { bootID, seenAt: new Date(nowMs).toISOString() };
     const believedAtMs = Date.parse(reboot.seenAt) + STALE_STATUS_MS;
     if (nowMs < believedAtMs) return { ready: false, record: { ...record, reboot }, lookAgainAtMs: believedAtMs };
   }
@@ -52,8 +66,10 @@ export function planReady(
 
   const crashedBefore = container.restarts > 0 && (container.terminated?.exitCode ?? 0) !== 0;
   if (crashedBefore && (sameBoot || record === undefined)) {
-    const settledAtMs = Date.parse(container.startedAt ?? '') + CRASH_SETTLE_MS;
-    if (nowMs < settledAtMs) return { ready: false, record, lookAgainAtMs: settledAtMs };
+    const startedAtMs = Date.parse(container.startedAt ?? '');
+    const settledAtMs = startedAtMs + CRASH_SETTLE_MS;
+    if (nowMs < settledAtMs && !isOfAnotherClock(startedAtMs, nowMs))
+      return { ready: false, record, lookAgainAtMs: settledAtMs };
   }
   return { ready: true, record: { bootID, instance: container.instance } };
 }

@@ -316,6 +316,11 @@ describe('an outdated loader that is not loaded', () => {
     expect(told(world([holding], [restarted])).deleted).toEqual(['old-n1']);
   });
 
+  it('is not waited for until a time that another clock wrote: the one here may have been set back by hours', () => {
+    expect(told(world([holding], [old.createdAt(NOW + 30_000)])).deleted).toEqual([]);
+    expect(told(world([holding], [old.createdAt(NOW + 300 * MINUTE)])).deleted).toEqual(['old-n1']);
+  });
+
   it('is left alone on a node that is not Ready', () => {
     const { deleted, plan } = told(world([holding.notReady()], [old.waiting('ImagePullBackOff')]));
     expect(deleted).toEqual([]);

@@ -1,5 +1,6 @@
 import type { DaemonSetRecord, PodRecord } from '../records.ts';
 import type { NodePlan } from './plan-nodes.ts';
+import { isOfAnotherClock } from './plan-ready.ts';
 
 /** Waiting reasons after which a container does not start by itself. Source: k8s.io/kubernetes/pkg/kubelet/{images,container}. */
 const WAITING_REASONS_OF_FAILURE: ReadonlySet<string> = new Set([
@@ -79,8 +80,9 @@ export function planRollout(
       if (plan.markedReady === true || plan.pluginPods.length > 0) return plan;
       // Nothing of it is in use: a failing loader is replaced at once, one that is still starting is left to finish for a while. It may
       // wait for what the edit has just corrected, for example a ConfigMap that does not exist.
-      const stuckAtMs = Date.parse(loader.metadata.creationTimestamp ?? '') + START_MS;
-      if (isFailing(loader) || nowMs >= stuckAtMs) deletions.push(loader);
+      const createdAtMs = Date.parse(loader.metadata.creationTimestamp ?? '');
+      const stuckAtMs = createdAtMs + START_MS;
+      if (isFailing(loader) || nowMs >= stuckAtMs || isOfAnotherClock(createdAtMs, nowMs)) deletions.push(loader);
       else return { ...plan, lookAgainAtMs: stuckAtMs };
       return plan;
     }

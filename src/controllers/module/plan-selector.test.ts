@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { aNode, MINUTE, NOW, type NodeBuilder } from '../../../test/harness/plan-world.ts';
-import { observeSelector } from './plan-selector.ts';
+import { afterClockStep, observeSelector } from './plan-selector.ts';
 import type { SelectorMemory, Unmatched } from './snapshot.ts';
 
 const LOAD = 'kmm.node.kubernetes.io/ns.m.load';
@@ -47,6 +47,19 @@ describe('what is remembered of nodes that do not match the selector', () => {
     expect(observe(back, gpu, [holder], NOW + MINUTE)).toEqual({
       n1: { sinceMs: NOW + MINUTE, cause: 'LabelVanished' },
     });
+  });
+
+  it.each([5 * 60 * MINUTE, -5 * 60 * MINUTE])('is as long ago as before when the clock is set by %i ms', (stepMs) => {
+    const known = { n1: { sinceMs: NOW - 5 * MINUTE, cause: 'LabelVanished' as const } };
+    const stepped = afterClockStep(remembering(gpu, known), stepMs);
+    expect(observe(stepped, gpu, [holder], NOW + stepMs)).toEqual({
+      n1: { sinceMs: NOW + stepMs - 5 * MINUTE, cause: 'LabelVanished' },
+    });
+  });
+
+  it('keeps its times while the clock is only slewed: they must not drift with it', () => {
+    const memory = remembering(gpu, { n1: { sinceMs: NOW, cause: 'LabelVanished' } });
+    expect(afterClockStep(memory, 999)).toBe(memory);
   });
 
   it('is that an edit did it, for a node that matched until then', () => {

@@ -33,6 +33,19 @@ export function observeSelector(
   return { selector, unmatched };
 }
 
+/** Steps of the wall clock that are smaller are left to NTP. */
+const LEAST_STEP_MS = 1_000;
+
+/** The memory after the wall clock was set by `stepMs`: a grace that has begun takes as long as it would have. */
+export function afterClockStep(memory: SelectorMemory, stepMs: number): SelectorMemory {
+  if (Math.abs(stepMs) < LEAST_STEP_MS) return memory;
+  const unmatched = [...memory.unmatched].map(([name, { sinceMs, cause }]): [string, Unmatched] => [
+    name,
+    { sinceMs: sinceMs + stepMs, cause },
+  ]);
+  return { ...memory, unmatched: new Map(unmatched) };
+}
+
 function sameSelector(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
