@@ -2,7 +2,7 @@
 # A fresh machine needs git, make, npm and Go 1.26.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate bench build images setup clean dependencies
+.PHONY: help demo test lint format generate bench faults build images setup clean dependencies
 MAKEFLAGS += --no-print-directory
 
 # Node 24 is a dependency like the others: the machine's own may be older.
@@ -29,6 +29,9 @@ generate: setup ## Regenerate CRD, RBAC and reference docs
 
 bench: setup ## Measure the operator on 100 and 1,000 simulated nodes (ARGS=--large: 5,000 too)
 	@$(NODE) test/bench/bench.ts $(ARGS)
+
+faults: setup ## Long fault tests: outages, floods, a soak, 10^5 random histories (MINUTES=1 shortens them)
+	@$(NODE) hack/faults.ts $(ARGS)
 
 build: dependencies ## Bundle the operator into dist/
 	@$(NODE) hack/bundle.ts

@@ -22,7 +22,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts'],
+          include: ['test/integration/**/*.test.ts', 'test/faults/*.test.ts'],
           globalSetup: ['test/harness/cluster.ts'],
           // Each file may run an operator or a control plane of its own: two at a time is what two cores carry.
           maxWorkers: 2,
@@ -30,6 +30,19 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
+      // What takes minutes or hours: `make faults`. One at a time, because each measures what a busy machine would spoil.
+      ...(process.env['FAULTS'] === 'long'
+        ? [
+            {
+              test: {
+                name: 'faults',
+                include: ['test/faults/long/**/*.test.ts'],
+                maxWorkers: 1,
+                hookTimeout: 600_000,
+              },
+            },
+          ]
+        : []),
     ],
   },
 });

@@ -34,6 +34,8 @@ export interface ControlPlaneOptions {
 
 export type Component = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kwok-controller';
 
+const LED: readonly Component[] = ['kube-controller-manager', 'kube-scheduler'];
+
 interface Endpoints {
   readonly server: string;
   readonly etcd: string;
@@ -177,6 +179,7 @@ export class ControlPlane {
 
   /** SIGKILL, as when the machine of the API server dies: connections break, nothing is said. */
   async killApiServer(): Promise<void> {
+    for (const component of LED) await this.#remember(component);
     await this.kill('kube-apiserver');
   }
 
@@ -191,6 +194,8 @@ export class ControlPlane {
       },
       { what: `the API server at ${this.server} to be ready again`, timeoutMs: 90_000, signal },
     );
+    // Those that lead by a Lease end when they could not renew it for ten seconds; a kubelet would start them again.
+    for (const component of LED) if (!(await this.#isRunning(component))) await this.start(component);
   }
 
   async restartApiServer(signal?: AbortSignal): Promise<void> {
@@ -208,8 +213,7 @@ export class ControlPlane {
   }
 
   async kill(component: Component): Promise<void> {
-    const pid = await this.#pid(component);
-    this.#launches.set(component, { argv: await commandLine(pid), cwd: this.#clusterDirectory });
+    const pid = await this.#remember(component);
     signalProcess(pid, 'SIGKILL');
     await eventually(
       async () => {
@@ -217,6 +221,13 @@ export class ControlPlane {
       },
       { what: `the end of ${component}` },
     );
+  }
+
+  /** Notes how a component that runs was started; gives its pid. */
+  async #remember(component: Component): Promise<number> {
+    const pid = await this.#pid(component);
+    this.#launches.set(component, { argv: await commandLine(pid), cwd: this.#clusterDirectory });
+    return pid;
   }
 
   /** Starts a component that kill() ended; does not wait for it to be ready. */
@@ -281,9 +292,16 @@ export class ControlPlane {
   /**
    * Writes a kubeconfig that holds nothing but a token of this ServiceAccount and gives its path: what runs with it has
    * the account's rights only. The account must exist.
+   *
+   * @param server another way to the API server, as through a proxy
    */
-  async serviceAccountKubeconfig(namespace: string, name: string, durationSeconds = 86_400): Promise<string> {
-    const file = join(this.directory, `kubeconfig-${namespace}-${name}`);
+  async serviceAccountKubeconfig(
+    namespace: string,
+    name: string,
+    { durationSeconds = 86_400, server = this.server }: { durationSeconds?: number; server?: string } = {},
+  ): Promise<string> {
+    const via = server === this.server ? '' : `-${new URL(server).port}`;
+    const file = join(this.directory, `kubeconfig-${namespace}-${name}${via}`);
     const token = await this.kubectl(['create', 'token', name, '-n', namespace, `--duration=${durationSeconds}s`]);
     recordSecret(`the token of ${namespace}/${name}`, token.trim());
     const ca = await readFile(this.pki.ca, 'base64');
@@ -293,7 +311,7 @@ export class ControlPlane {
         apiVersion: 'v1',
         kind: 'Config',
         'current-context': 'c',
-        clusters: [{ name: 'c', cluster: { server: this.server, 'certificate-authority-data': ca } }],
+        clusters: [{ name: 'c', cluster: { server, 'certificate-authority-data': ca } }],
         users: [{ name: 'u', user: { token: token.trim() } }],
         contexts: [{ name: 'c', context: { cluster: 'c', user: 'u', namespace } }],
       }),

@@ -24,7 +24,7 @@ import {
   OPERATOR_USER,
   type OperatorOptions,
   type OperatorProcess,
-  startOperator,
+  spawnOperator,
 } from './operator.ts';
 
 export type ModuleRef = Required<Ref>;
@@ -93,8 +93,15 @@ export class OperatedCluster {
 
   /** Starts the operator: the first one, or the next after one that was killed or stopped. */
   async startOperator(flags: readonly string[] = []): Promise<OperatorProcess> {
+    const operator = await this.spawnOperator(flags);
+    await operator.waitUntilReady();
+    return operator;
+  }
+
+  /** As startOperator, for one that is not to become ready yet. */
+  async spawnOperator(flags: readonly string[] = []): Promise<OperatorProcess> {
     const all = [...TEST_FLAGS, ...(this.#installed.flags ?? []), ...(this.#options.flags ?? []), ...flags];
-    this.#operator = await startOperator(this.controlPlane, { ...this.#installed, ...this.#options, flags: all });
+    this.#operator = await spawnOperator(this.controlPlane, { ...this.#installed, ...this.#options, flags: all });
     return this.#operator;
   }
 
@@ -223,11 +230,11 @@ export class OperatedCluster {
    * Returns when the operator has nothing to do: its queues are empty, nothing runs, and no reconcile began between two looks that are
    * further apart than the time it gathers changes for.
    */
-  async untilIdle(): Promise<void> {
+  async untilIdle(operator: OperatorProcess = this.operator): Promise<void> {
     let before = -1;
     await eventually(
       async () => {
-        const text = await this.operator.metrics();
+        const text = await operator.metrics();
         const busy = sumOf(text, 'workqueue_depth') + sumOf(text, 'controller_runtime_active_workers');
         const done = sumOf(text, 'controller_runtime_reconcile_total');
         const [last, now] = [before, done];
@@ -235,7 +242,7 @@ export class OperatedCluster {
         if (busy > 0 || last !== now)
           throw new Error(`${busy} keys under way, ${now - last} reconciles since the last look`);
       },
-      { what: 'the operator to be idle', intervalMs: 300 },
+      { what: 'the operator to be idle', intervalMs: 300, timeoutMs: 60_000 },
     );
   }
 

@@ -169,8 +169,8 @@ describe('a release of the chart', () => {
 describe('an operator whose CRD is older than itself', () => {
   it('is not ready and says what is missing and what to run, and is ready without a restart once it is upgraded', async () => {
     await helm('install', RELEASE, await chartWithOlderCrd());
-    await kmm.install(async (controlPlane) => ({ ...(await deployedWhenServed(controlPlane)), unready: true }));
-    const operator = await kmm.startOperator();
+    await kmm.install(deployedWhenServed);
+    const operator = await kmm.spawnOperator();
     await eventually(async () => expect(await operator.readyz()).toContain('is older than this operator'), {
       what: 'the operator to say that the CRD is older',
     });

@@ -1,0 +1,54 @@
+/** An operator that is started again whenever it ends, as a kubelet does it. */
+import type { ControlPlane } from '../harness/control-plane.ts';
+import { type OperatorProcess, operatorKubeconfig, spawnOperator } from '../harness/operator.ts';
+
+export interface KeptOperatorOptions {
+  /** The way to the API server; directly unless told. */
+  readonly server?: string;
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export class KeptOperator {
+  readonly #controlPlane: ControlPlane;
+  readonly #options: KeptOperatorOptions;
+  readonly #lives: Promise<void>;
+  #operator: OperatorProcess | undefined;
+  #stopped = false;
+  /** How each life ended: an exit code, or a signal. */
+  readonly ends: (number | NodeJS.Signals)[] = [];
+
+  constructor(controlPlane: ControlPlane, options: KeptOperatorOptions = {}) {
+    this.#controlPlane = controlPlane;
+    this.#options = options;
+    this.#lives = this.#live();
+    // Whoever stops it hears of a failure to start.
+    this.#lives.catch(() => undefined);
+  }
+
+  /** The present life; undefined before the first has begun. */
+  get process(): OperatorProcess | undefined {
+    return this.#operator;
+  }
+
+  /** SIGKILL. The next life begins at once. */
+  async kill(): Promise<void> {
+    await this.#operator?.kill();
+  }
+
+  /** Ends it for good. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#operator?.kill();
+    await this.#lives;
+  }
+
+  async #live(): Promise<void> {
+    const { server, flags = [], env } = this.#options;
+    const kubeconfig = await operatorKubeconfig(this.#controlPlane, server);
+    while (!this.#stopped) {
+      this.#operator = await spawnOperator(this.#controlPlane, { kubeconfig, flags, env });
+      this.ends.push(await this.#operator.exited);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+/** Too much at once: many Modules, many events, and one Module that fails for ever among those that are well. */
+import { expect, it } from 'vitest';
+
+import { usageOf } from '../../bench/process-usage.ts';
+import { eventually } from '../../harness/eventually.ts';
+import { aModule, nodesOf } from '../../harness/modules.ts';
+import { inParallel } from '../../harness/nodes.ts';
+import { useOperatedCluster } from '../../harness/operated-cluster.ts';
+import { fourNodes, mapped, untilLoadedEverywhere } from './loaded.ts';
+import { FLOOD_MODULES, LONG_TEST_MS, MINUTES } from './settings.ts';
+
+const EVENTS_A_MINUTE = 10_000;
+const MOST_MB = 400;
+
+const kmm = useOperatedCluster('flood', { controlPlane: { disableQpsLimits: true } });
+
+it(
+  'a flood of Modules and of node events keeps no Module waiting, and one that fails for ever hurts nobody',
+  async () => {
+    const namespace = await kmm.cluster.freshNamespace('flood');
+    await kmm.addNodes('flooded', nodesOf('flooded'), ...Array(20).fill('6.1.0'));
+    const failing = await kmm.apply(
+      aModule('failing')
+        .inNamespace(namespace)
+        .withSelector(nodesOf('flooded'))
+        .withKernel('6.1.0', 'registry.test/sim-crash:1'),
+    );
+    await kmm.untilCondition(failing, { type: 'Degraded', status: 'True' });
+    const healthy = await fourNodes(kmm, 'healthy');
+    await untilLoadedEverywhere(kmm, healthy, '1');
+
+    const indexes = Array.from({ length: FLOOD_MODULES }, (_, index) => index);
+    await inParallel(indexes, 16, async (index) => {
+      await kmm.apply(
+        aModule(`flood-${index}`)
+          .inNamespace(namespace)
+          .withSelector({ nobody: `${index % 7}` }),
+      );
+    });
+    await eventually(async () => expect(await kmm.operator.metric('kmm_modules')).toBe(FLOOD_MODULES + 2), {
+      what: `${FLOOD_MODULES} Modules to be known`,
+      timeoutMs: 600_000,
+    });
+
+    let events = 0;
+    const done = new AbortController();
+    const startedAt = performance.now();
+    const flood = (async () => {
+      while (!done.signal.aborted) {
+        // In bursts of as many as are due by now, so that a slow machine catches up rather than falls behind.
+        const due = ((performance.now() - startedAt) / 60_000) * EVENTS_A_MINUTE;
+        const burst = Array.from({ length: Math.min(200, Math.max(1, Math.ceil(due - events))) }, (_, index) => index);
+        await inParallel(burst, 16, async (index) => {
+          await kmm.cluster.nodes.annotate(`flooded-${index % 20}`, { flood: String(events + index) });
+        });
+        events += burst.length;
+      }
+    })();
+    try {
+      const tags = Array.from(
+        { length: Math.max(2, Math.min(10, Math.ceil(MINUTES))) },
+        (_, index) => `flood-${index}`,
+      );
+      const took: number[] = [];
+      for (const tag of tags) {
+        const editedAt = performance.now();
+        await kmm.edit(healthy, mapped(tag));
+        await untilLoadedEverywhere(kmm, healthy, tag);
+        took.push(Math.round((performance.now() - editedAt) / 1_000));
+      }
+      const { rssMB, rssPeakMB, cpuSeconds } = await usageOf(kmm.operator.pid);
+      const minutes = (performance.now() - startedAt) / 60_000;
+      console.log(
+        `${FLOOD_MODULES} Modules, ${Math.round(events / minutes)} events a minute: rollouts over 4 nodes took ${took.join(', ')} s; ` +
+          `${Math.round(rssMB)} MB, ${Math.round(rssPeakMB)} at most, ${Math.round(cpuSeconds)} s of a core`,
+      );
+      await kmm.untilCondition(failing, { type: 'Degraded', status: 'True' });
+      expect(rssPeakMB).toBeLessThan(MOST_MB);
+    } finally {
+      done.abort();
+      await flood;
+    }
+  },
+  LONG_TEST_MS,
+);

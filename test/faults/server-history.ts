@@ -1,0 +1,214 @@
+/** A random history of one Module on the real API server: what may happen to it and its two nodes, and what must be true in the end. */
+import { expect } from 'vitest';
+
+import type { KubeObject } from '../../src/kube/objects.ts';
+import { defineResource } from '../../src/kube/resources.ts';
+import { eventually } from '../harness/eventually.ts';
+import { aModule, nodesOf } from '../harness/modules.ts';
+import type { ModuleRef, OperatedCluster } from '../harness/operated-cluster.ts';
+import { pick, randomFrom } from './random.ts';
+
+const KERNELS = ['6.1.0', '6.12.1', '5.4.0-1054-gke'] as const;
+const TAINT = { key: 'faults.test/taint', effect: 'NoExecute' } as const;
+const QUOTAS = defineResource<KubeObject & { readonly spec: { readonly hard: Readonly<Record<string, string>> } }>({
+  group: '',
+  version: 'v1',
+  kind: 'ResourceQuota',
+  plural: 'resourcequotas',
+  namespaced: true,
+});
+
+type Step = (history: ServerHistory, node: string) => Promise<void>;
+
+/** What happens, by name. After those that unload or replace, another loader pod is as it should be. */
+const STEPS: Readonly<Record<string, { readonly replaces: boolean; readonly run: Step }>> = {
+  cordon: { replaces: false, run: ({ kmm }, node) => kmm.cluster.nodes.cordon(node) },
+  taint: { replaces: false, run: ({ kmm }, node) => kmm.cluster.nodes.taint(node, TAINT) },
+  notReady: { replaces: false, run: ({ kmm }, node) => kmm.cluster.nodes.setReady(node, 'Unknown') },
+  ready: { replaces: false, run: ({ kmm }, node) => kmm.cluster.nodes.setReady(node, true) },
+  reboot: { replaces: false, run: ({ kmm }, node) => kmm.cluster.nodes.reboot(node) },
+  labelGone: { replaces: false, run: (history, node) => history.labelNode(node, false) },
+  labelBack: { replaces: false, run: (history, node) => history.labelNode(node, true) },
+  quota: { replaces: false, run: (history) => history.refusePods() },
+  kill: { replaces: false, run: (history) => history.killOperator() },
+  plugin: { replaces: false, run: (history) => history.edit({ devicePlugin: { args: [`${history.random()}`] } }) },
+  kernel: { replaces: true, run: (history, node) => history.anotherKernel(node) },
+  image: { replaces: true, run: (history) => history.editImage() },
+};
+
+class ServerHistory {
+  readonly kmm: OperatedCluster;
+  readonly name: string;
+  readonly random: () => number;
+  readonly killOperator: () => Promise<void>;
+  readonly told: string[] = [];
+  #image = 'registry.test/kmod:0';
+  #ref: ModuleRef | undefined;
+
+  /** @param killOperator kills whoever operates the cluster; somebody else starts it again */
+  constructor(kmm: OperatedCluster, seed: number, killOperator: () => Promise<void>) {
+    this.kmm = kmm;
+    this.name = `history-${seed}`;
+    this.random = randomFrom(seed);
+    this.killOperator = killOperator;
+  }
+
+  get #nodes(): readonly [string, string] {
+    return [`${this.name}-0`, `${this.name}-1`];
+  }
+
+  /** @throws Error with the steps of the history when it does not come to a good end */
+  async play(steps: number): Promise<void> {
+    try {
+      await this.#begin();
+      const before = await this.#loaders();
+      let replaces = false;
+      for (let step = 0; step < steps; step += 1) {
+        const name = pick(this.random, STEP_NAMES);
+        const node = pick(this.random, this.#nodes);
+        this.told.push(`${name} ${node}`);
+        replaces ||= STEPS[name]?.replaces === true;
+        await STEPS[name]?.run(this, node);
+        if (this.random() < 0.3) await this.#pause();
+      }
+      await this.#heal();
+      await this.#expectLoaded();
+      // I1: nobody asked for another loader, so they are the same pods.
+      if (!replaces) expect(await this.#loaders(), 'I1: the loader pods').toEqual(before);
+      if (this.random() < 0.5) await this.#expectDeleted();
+    } catch (error) {
+      throw new Error(`${this.name}, after ${this.told.join(', ')}: ${String(error)}`, { cause: error });
+    }
+  }
+
+  async labelNode(node: string, present: boolean): Promise<void> {
+    const labels = Object.keys(nodesOf(this.name)).map((key) => [key, present ? this.name : null] as const);
+    await this.kmm.cluster.nodes.label(node, Object.fromEntries(labels));
+  }
+
+  async refusePods(): Promise<void> {
+    const quota = { metadata: { name: 'none', namespace: this.#module.namespace }, spec: { hard: { pods: '0' } } };
+    await this.kmm.cluster.admin.delete(QUOTAS, quota.metadata);
+    await this.kmm.cluster.admin.create(QUOTAS, quota);
+  }
+
+  async anotherKernel(node: string): Promise<void> {
+    await this.kmm.cluster.nodes.reboot(node, { kernel: pick(this.random, KERNELS) });
+  }
+
+  async editImage(): Promise<void> {
+    this.#image = `registry.test/kmod:${Math.floor(this.random() * 1_000)}`;
+    await this.edit(this.#mappings());
+  }
+
+  async edit(spec: unknown): Promise<void> {
+    await this.kmm.edit(this.#module, spec);
+  }
+
+  get #module(): ModuleRef {
+    if (this.#ref === undefined) throw new Error('the history has not begun');
+    return this.#ref;
+  }
+
+  #mappings() {
+    return { kernelMappings: [{ regexp: '.', containerImage: this.#image }] };
+  }
+
+  async #begin(): Promise<void> {
+    const namespace = await this.kmm.cluster.freshNamespace(this.name);
+    await this.kmm.addNodes(this.name, nodesOf(this.name), KERNELS[0], KERNELS[1]);
+    this.#ref = await this.kmm.apply(
+      aModule(this.name).inNamespace(namespace).withDevicePlugin().withSpec(this.#mappings()),
+    );
+    await this.#expectLoaded();
+  }
+
+  /** Something has come of what happened so far: another status, or none is due. */
+  async #pause(): Promise<void> {
+    const { namespace, name } = this.#module;
+    const { metadata } = await this.kmm.module({ namespace, name });
+    await eventually(
+      async () => {
+        const { status } = await this.kmm.module(this.#module);
+        expect(status?.observedGeneration).toBe(metadata.generation);
+      },
+      { what: `status of ${name} to be about generation ${metadata.generation}`, timeoutMs: 120_000 },
+    );
+  }
+
+  async #heal(): Promise<void> {
+    const { nodes, admin } = this.kmm.cluster;
+    await admin.delete(QUOTAS, { name: 'none', namespace: this.#module.namespace });
+    for (const node of this.#nodes) {
+      await nodes.uncordon(node);
+      await nodes.setReady(node, true);
+      const { spec } = await nodes.get(node);
+      if (spec?.taints?.some(({ key }) => key === TAINT.key)) await nodes.untaint(node, TAINT.key);
+      await this.labelNode(node, true);
+    }
+  }
+
+  async #loaders(): Promise<readonly string[]> {
+    const pods = await this.kmm.pods(this.#module, 'module-loader');
+    return pods.map(({ metadata }) => metadata.uid ?? '').toSorted();
+  }
+
+  async #expectLoaded(): Promise<void> {
+    await eventually(
+      async () => {
+        const { metadata, status } = await this.kmm.module(this.#module);
+        expect(status).toMatchObject({
+          observedGeneration: metadata.generation,
+          loaded: '2/2',
+          devicePlugin: { availableNumber: 2 },
+          conditions: [
+            { type: 'Ready', status: 'True' },
+            { type: 'Progressing', status: 'False' },
+            { type: 'Degraded', status: 'False' },
+          ],
+        });
+        for (const node of this.#nodes) {
+          const { status: nodeStatus } = await this.kmm.cluster.nodes.get(node);
+          const { ready, loaded } = await this.kmm.marks(this.#module, node);
+          expect({ ready, loaded }).toMatchObject({
+            ready: '',
+            loaded: expect.stringContaining(`boot=${nodeStatus?.nodeInfo?.bootID},`),
+          });
+          const pod = await this.kmm.podOn(this.#module, 'module-loader', node);
+          expect(pod?.spec?.containers[0]?.image).toBe(this.#image);
+        }
+      },
+      { what: `${this.name} to be loaded`, timeoutMs: 120_000, intervalMs: 500 },
+    );
+  }
+
+  /** I5. */
+  async #expectDeleted(): Promise<void> {
+    this.told.push('delete');
+    await this.kmm.deleteModule(this.#module);
+    await eventually(
+      async () => {
+        await expect(this.kmm.module(this.#module)).rejects.toMatchObject({ status: 404 });
+        for (const node of this.#nodes) expect(await this.kmm.marks(this.#module, node)).toEqual({});
+        expect(await this.#loaders()).toEqual([]);
+      },
+      { what: `I5: nothing to be left of ${this.name}`, timeoutMs: 120_000, intervalMs: 500 },
+    );
+  }
+}
+
+const [firstName = '', ...otherNames] = Object.keys(STEPS);
+const STEP_NAMES: readonly [string, ...string[]] = [firstName, ...otherNames];
+
+/** `count` histories side by side, with the seeds from `seed` on. Every failure is told. */
+export async function playTogether(
+  kmm: OperatedCluster,
+  { seed, count, steps }: { readonly seed: number; readonly count: number; readonly steps: number },
+  killOperator: () => Promise<void>,
+): Promise<void> {
+  const ends = await Promise.allSettled(
+    Array.from({ length: count }, (_, index) => new ServerHistory(kmm, seed + index, killOperator).play(steps)),
+  );
+  const failures = ends.flatMap((end) => (end.status === 'rejected' ? [String(end.reason)] : []));
+  expect(failures, `histories of seeds ${seed} to ${seed + count - 1}`).toEqual([]);
+}

@@ -1,0 +1,188 @@
+/** What becomes of the operator when the way to its API server is bad, or gone. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+
+import { countByVerbAndResource } from '../harness/audit.ts';
+import { eventually, holds } from '../harness/eventually.ts';
+import { aModule, nodesOf } from '../harness/modules.ts';
+import { type ModuleRef, useOperatedCluster } from '../harness/operated-cluster.ts';
+import { FaultProxy } from './fault-proxy.ts';
+import { KeptOperator } from './kept-operator.ts';
+import { playTogether } from './server-history.ts';
+import { TcpProxy } from './watch-proxy.ts';
+
+const kmm = useOperatedCluster('storms');
+
+/** The same every time in CI; FAULTS_SEED plays others. */
+const SEED = Number(process.env['FAULTS_SEED'] ?? 1);
+/** A lease that each outage below but the shortest outlasts, and a busy machine does not. */
+const LEASE = [
+  '--leader-elect-lease-duration=8s',
+  '--leader-elect-renew-deadline=6s',
+  '--leader-elect-retry-period=500ms',
+  '--status-interval=100ms',
+];
+const ALONE = ['--leader-elect=false', '--status-interval=100ms'];
+
+/** The silence after the last change in which an operator that has nothing to do writes nothing. */
+async function untilQuiet(): Promise<void> {
+  let before = -1;
+  await eventually(
+    async () => {
+      const { length } = await kmm.operatorWrites(0);
+      const last = before;
+      before = length;
+      expect(length).toBe(last);
+    },
+    { what: 'no write between two looks', intervalMs: 2_000, timeoutMs: 60_000 },
+  );
+}
+
+async function loaders(ref: ModuleRef): Promise<readonly string[]> {
+  const pods = await kmm.pods(ref, 'module-loader');
+  return pods
+    .map(({ metadata, status }) => `${metadata.uid} ${status?.containerStatuses?.[0]?.containerID}`)
+    .toSorted();
+}
+
+async function loadedModule(name: string): Promise<ModuleRef> {
+  const namespace = await kmm.cluster.freshNamespace();
+  await kmm.addNodes(name, nodesOf(name), '6.1.0', '6.12.1');
+  const ref = await kmm.apply(aModule(name).inNamespace(namespace).withDevicePlugin());
+  await eventually(
+    async () =>
+      expect((await kmm.module(ref)).status).toMatchObject({ loaded: '2/2', devicePlugin: { availableNumber: 2 } }),
+    { what: `${name} to be loaded`, timeoutMs: 120_000 },
+  );
+  await untilQuiet();
+  return ref;
+}
+
+describe('an API server that is away', () => {
+  interface Outage {
+    readonly server: string;
+    /** Away, and back again; `stays` holds meanwhile. */
+    readonly pass: (stays: () => Promise<void>) => Promise<void>;
+    readonly close: () => Promise<void>;
+  }
+
+  it.each<[string, () => Promise<Outage>]>([
+    [
+      'gone for 30 s',
+      async () => {
+        const proxy = await FaultProxy.start(kmm.controlPlane);
+        return {
+          server: proxy.url,
+          pass: async (stays) => {
+            await proxy.down();
+            await holds(stays, { what: 'what is loaded', forMs: 30_000, intervalMs: 1_000 });
+            await proxy.up();
+          },
+          close: () => proxy.close(),
+        };
+      },
+    ],
+    [
+      'cut off without a word for 10 s',
+      async () => {
+        const proxy = await TcpProxy.start(kmm.controlPlane.server);
+        return {
+          server: proxy.url,
+          pass: async (stays) => {
+            proxy.swallow(true);
+            await holds(stays, { what: 'what is loaded', forMs: 10_000, intervalMs: 1_000 });
+            proxy.swallow(false);
+          },
+          close: () => proxy.close(),
+        };
+      },
+    ],
+    [
+      'killed for a second',
+      async () => ({
+        server: kmm.controlPlane.server,
+        pass: async () => {
+          await kmm.controlPlane.killApiServer();
+          await delay(1_000);
+          await kmm.controlPlane.startApiServer();
+        },
+        close: async () => undefined,
+      }),
+    ],
+  ])(
+    '%s: a leader ends when it cannot renew, and whoever is started then does what is due and no more',
+    async (what, away) => {
+      await kmm.operator.stop();
+      const outage = await away();
+      const operator = new KeptOperator(kmm.controlPlane, { server: outage.server, flags: LEASE });
+      try {
+        const ref = await loadedModule(`away-${what.split(' ').at(-2)}`);
+        const before = await loaders(ref);
+        const mark = await kmm.controlPlane.auditMark();
+        await outage.pass(async () => expect(await loaders(ref)).toEqual(before));
+        await kmm.edit(ref, { upgradePolicy: { maxUnavailable: 2 } });
+        await eventually(
+          async () => {
+            const { metadata, status } = await kmm.module(ref);
+            expect(status?.observedGeneration).toBe(metadata.generation);
+          },
+          { what: 'the edit after the outage to be seen', timeoutMs: 60_000 },
+        );
+        await untilQuiet();
+        expect(await loaders(ref)).toEqual(before);
+        // The edit changes the plugin's rolling update and the generation in status.
+        const written = await kmm.operatorWrites(mark);
+        expect(countByVerbAndResource(written)).toEqual(
+          new Map([
+            ['update daemonsets', 1],
+            ['patch modules/status', 1],
+          ]),
+        );
+        if (what !== 'killed for a second') expect(operator.ends).toContain(1);
+        expect(new Set(operator.ends)).toEqual(new Set(operator.ends.length === 0 ? [] : [1]));
+      } finally {
+        await operator.stop();
+        await outage.close();
+      }
+    },
+    180_000,
+  );
+});
+
+it('20 random histories, with 429s and 500s among the answers and the operator killed now and then, come to a good end', async () => {
+  if (!kmm.operator.hasEnded) await kmm.operator.stop();
+  console.log(`20 histories on the API server, FAULTS_SEED=${SEED}`);
+  const proxy = await FaultProxy.start(kmm.controlPlane, { seed: SEED });
+  proxy.weather = { ...proxy.weather, tooMany: 0.03, broken: 0.05, brokenAfter: 0.05 };
+  const operator = new KeptOperator(kmm.controlPlane, { server: proxy.url, flags: ALONE });
+  try {
+    await playTogether(kmm, { seed: SEED, count: 20, steps: 8 }, () => operator.kill());
+    console.log(
+      `answered with 429: ${proxy.met.tooMany}, 500: ${proxy.met.broken}, 500 after it was done: ${proxy.met.brokenAfter}; kills: ${operator.ends.length}`,
+    );
+    expect(proxy.met.tooMany).toBeGreaterThan(0);
+    expect(proxy.met.broken).toBeGreaterThan(0);
+    expect(proxy.met.brokenAfter).toBeGreaterThan(0);
+    // I2: it has come to rest, and one that starts now has nothing to do.
+    await untilQuiet();
+    const mark = await kmm.controlPlane.auditMark();
+    proxy.weather = { ...proxy.weather, tooMany: 0, broken: 0, brokenAfter: 0 };
+    const lives = operator.ends.length;
+    await operator.kill();
+    const next = await eventually(
+      () => {
+        const { process } = operator;
+        expect.assert(process !== undefined && !process.hasEnded && operator.ends.length > lives);
+        return process;
+      },
+      { what: 'the next life of the operator' },
+    );
+    await next.waitUntilReady();
+    await kmm.untilIdle(next);
+    await untilQuiet();
+    expect(countByVerbAndResource(await kmm.operatorWrites(mark))).toEqual(new Map());
+  } finally {
+    await operator.stop();
+    await proxy.close();
+  }
+}, 300_000);
