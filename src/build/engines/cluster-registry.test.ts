@@ -13,7 +13,7 @@ const OURS: Mapping = { ...BUILDING, containerImage: '127.0.0.1:5780/default/kmo
 const SIGN = { keySecret: { name: 'key' }, certSecret: { name: 'cert' } };
 
 const registry: BuildRegistry = { hosts: HOSTS, audience: 'kmm-registry', authority: () => AUTHORITY };
-const { read } = buildPods(registry);
+const pods = buildPods(registry);
 
 function podOf(mapping: Mapping): Pod {
   return buildPod(aBuild({ mapping }), {
@@ -77,7 +77,7 @@ describe("a build whose image lives in the cluster's registry", () => {
     });
     const state = { terminated: { exitCode: 0, message: encodeReport(report), finishedAt: '2026-03-01T12:00:00Z' } };
     const containerStatuses = [{ name: 'push', ready: false, restartCount: 0, state }];
-    const { observation } = read({ ...pod, status: { phase: 'Succeeded', containerStatuses } });
+    const { observation } = pods.read({ ...pod, status: { phase: 'Succeeded', containerStatuses } });
     expect(observation).toMatchObject({
       phase: 'Succeeded',
       report: { image: '127.0.0.1:5780/default/kmod@sha256:00', reference: '127.0.0.1:5780/default/kmod:1' },
@@ -87,6 +87,6 @@ describe("a build whose image lives in the cluster's registry", () => {
   it('has the same key whatever the registry is called for builds, and whichever authority it has', () => {
     const { key, name } = aBuild({ mapping: OURS });
     expect(podOf(OURS).metadata.name).toBe(name);
-    expect(read(podOf(OURS)).key).toBe(key);
+    expect(pods.read(podOf(OURS)).key).toBe(key);
   });
 });
