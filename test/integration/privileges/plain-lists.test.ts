@@ -2,10 +2,15 @@
 import { expect, test } from 'vitest';
 import { matching } from '../../harness/audit.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
+import { installOnOpenShift } from '../../harness/openshift.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_USER } from '../../harness/operator.ts';
 
-const kmm = useOperatedCluster('plain-lists', { controlPlane: { apiServerArgs: ['feature-gates=WatchList=false'] } });
+const kmm = useOperatedCluster('plain-lists', {
+  controlPlane: { apiServerArgs: ['feature-gates=WatchList=false'] },
+  // With the most kinds that it can have to list.
+  install: installOnOpenShift,
+});
 const KERNEL = '6.1.0-50-cloud-amd64';
 
 test('an operator on an API server that streams no lists loads modules and sees ConfigMaps all the same', async () => {
@@ -37,9 +42,12 @@ test('an operator on an API server that streams no lists loads modules and sees 
   );
   const lists = matching(await kmm.controlPlane.auditEvents(), { user: OPERATOR_USER, verb: 'list' });
   expect([...new Set(lists.map(({ resource }) => resource))].sort()).toEqual([
+    'buildconfigs',
+    'builds',
     'configmaps',
     'daemonsets',
     'events',
+    'imagestreams',
     'modules',
     'nodes',
     'pods',
