@@ -8,7 +8,8 @@ import { OPERATOR_USER } from '../../harness/operator.ts';
 
 const kmm = useOperatedCluster('plain-lists', {
   controlPlane: { apiServerArgs: ['feature-gates=WatchList=false'] },
-  // With the most kinds that it can have to list.
+  // With all that it can have to list.
+  flags: ['--registry-pull-host=own.test', '--registry-push-host=own.test'],
   install: installOnOpenShift,
 });
 const KERNEL = '6.1.0-50-cloud-amd64';
