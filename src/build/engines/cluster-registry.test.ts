@@ -53,6 +53,15 @@ describe("a build whose image lives in the cluster's registry", () => {
     ['where it keeps layers and pushes', OURS, ['build', 'push']],
     ['only where it pushes, without a cache', { ...OURS, build: { dockerfile: 'FROM x', cache: false } }, ['push']],
     ['never where a Dockerfile could push what is to be signed', { ...OURS, sign: SIGN }, ['push']],
+    [
+      'where it fetches an image that is only signed: no Dockerfile runs there',
+      {
+        literal: BUILDING.literal,
+        containerImage: OURS.containerImage,
+        sign: { ...SIGN, unsignedImage: 'x.test/y:1' },
+      },
+      ['build', 'push'],
+    ],
     ['nowhere, for an image of another registry', BUILDING, []],
   ])('has it %s', (_where, mapping, stages) => {
     expect(withToken(podOf(mapping))).toEqual(stages);

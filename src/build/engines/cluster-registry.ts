@@ -34,9 +34,12 @@ export function observationOfRegistry(observation: BuildObservation, { hosts }: 
 
 /**
  * The stages that get a token to push with. The code of a Dockerfile, which runs in the first, is near it only where layers are kept: never
- * where the image is to be signed, because who has the token could push an unsigned one.
+ * where the image is to be signed, because who has the token could push an unsigned one. Where an image that is there is signed, no
+ * Dockerfile runs, and to fetch that image may take the token: OpenShift's registry lets nobody read without.
  */
 export function stagesWithToken(request: BuildRequest, { hosts }: BuildRegistry): readonly ('build' | 'push')[] {
   if (!isInRegistry(hosts, request.image)) return [];
-  return request.cache && request.sign === undefined ? ['build', 'push'] : ['push'];
+  const isNearDockerfile = request.source.kind !== 'image';
+  const keepsLayers = request.cache && request.sign === undefined;
+  return keepsLayers || !isNearDockerfile ? ['build', 'push'] : ['push'];
 }

@@ -152,6 +152,37 @@ describe('the BuildConfig of an image', () => {
   });
 });
 
+describe('the registries of a cluster', () => {
+  const registryOf = (host: string, audience?: string): PodEngineOptions => ({
+    ...OPTIONS,
+    registry: {
+      hosts: { pullHost: host, pushHost: host },
+      authority: () => undefined,
+      ...(audience === undefined ? {} : { audience }),
+    },
+  });
+
+  it('are pushed to by a BuildConfig where OpenShift has the credentials, and by a pod where a token of ours is wanted', () => {
+    const kindsOf = (options: PodEngineOptions, host: string) =>
+      openshiftEngine(options)
+        .desired(building({ containerImage: `${host}/ns/kmod:1` }), [])
+        .map(({ resource }) => resource.kind);
+    expect(kindsOf(registryOf(INTEGRATED_REGISTRY), INTEGRATED_REGISTRY)).toEqual(['BuildConfig']);
+    expect(kindsOf(registryOf('127.0.0.1:5780', 'kmm-registry'), '127.0.0.1:5780')).toEqual(['Pod']);
+    expect(kindsOf(registryOf('127.0.0.1:5780', 'kmm-registry'), 'quay.test')).toEqual(['BuildConfig']);
+  });
+
+  it('let the pod that signs fetch what was built with its own token, and give it to nobody else', () => {
+    const build = building({ containerImage: `${INTEGRATED_REGISTRY}/ns/kmod:1`, sign: SIGN });
+    const [made] = openshiftEngine(registryOf(INTEGRATED_REGISTRY)).desired(build, found(build, COMPLETE));
+    const pod: Pod | undefined = made?.object;
+    const withToken = [...(pod?.spec?.initContainers ?? []), ...(pod?.spec?.containers ?? [])].filter(
+      ({ volumeMounts }) => volumeMounts?.some(({ name }) => name === 'cluster-registry-token'),
+    );
+    expect(withToken.map(({ name }) => name)).toEqual(['build', 'push']);
+  });
+});
+
 describe('a build by OpenShift', () => {
   const build = building();
 

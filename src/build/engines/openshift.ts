@@ -1,4 +1,5 @@
 import { MODULE_NAME_LABEL } from '../../api/labels.ts';
+import { isInRegistry } from '../../kernel/cluster-registry.ts';
 import { PODS, type Pod } from '../../kube/core.ts';
 import { byDigest } from '../pipeline/tags.ts';
 import {
@@ -35,7 +36,7 @@ export function openshiftEngine(options: PodEngineOptions): BuildEngine {
   return {
     kinds: [CONFIGS, BUILDS_OF_CONFIGS, signingPods(options)],
     desired: (build, found) => {
-      if (!fitsBuildConfig(build)) return pods.desired(build, found);
+      if (!fitsBuildConfig(build) || isForOwnRegistry(build, options)) return pods.desired(build, found);
       if (found.length === 0) return [{ resource: BUILD_CONFIGS, object: buildConfig(build) }];
       const image = unsignedImage(found);
       return image === undefined ? [] : pods.desired(signing(build, image), []);
@@ -50,6 +51,11 @@ export function openshiftEngine(options: PodEngineOptions): BuildEngine {
       );
     },
   };
+}
+
+/** A registry of ours that takes tokens made for it alone: OpenShift's builder has none. */
+function isForOwnRegistry({ request }: ImageBuild, { registry }: PodEngineOptions): boolean {
+  return registry?.audience !== undefined && isInRegistry(registry.hosts, request.image);
 }
 
 const CONFIGS: BuildKind<BuildConfig> = {

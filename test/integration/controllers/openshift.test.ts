@@ -18,7 +18,7 @@ const DTK_DOCKERFILE = 'ARG DTK_AUTO\nFROM ${DTK_AUTO}\nRUN make\n';
 
 const kmm = useOperatedCluster('openshift', {
   // Without a Lease: nothing here is about who leads, and each restart would wait for it to run out.
-  flags: ['--build-retry-backoff=1s', '--build-attempts=2', '--leader-elect=false'],
+  flags: ['--build-retry-backoff=1s', '--build-attempts=2', '--leader-elect=false', '--max-concurrent-builds=20'],
   install: installOnOpenShift,
 });
 
@@ -138,6 +138,18 @@ describe('a kernel whose image OpenShift builds', () => {
     await untilBuild(ref, { phase: 'Pushed', reference: 'registry.test/kmod:1', attempts: 1 });
     await untilNoBuildConfig(ref);
     expect(await pods().list(ref)).toEqual([]);
+  });
+
+  it('and has no name lives in OpenShift’s own registry, which wants no push secret', async () => {
+    const ref = await building('unnamed', { containerImage: undefined });
+    const build = await openshift.next(ref.namespace);
+    const repository = `image-registry.openshift-image-registry.svc:5000/${ref.namespace}/unnamed`;
+    expect(build.spec?.output?.to.name).toBe(`${repository}:${KERNEL}`);
+    expect(build.spec?.output).not.toHaveProperty('pushSecret');
+    await openshift.complete(build, DIGEST);
+    await kmm.untilLoaded(ref, 1);
+    const [daemonSet] = await kmm.daemonSets(ref, 'module-loader');
+    expect(daemonSet?.spec.template.spec.containers[0]?.image).toBe(`${repository}@${DIGEST}`);
   });
 
   it('whose compiler fails is told by the end of the log, and not tried again before it is edited', async () => {
