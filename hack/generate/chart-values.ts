@@ -4,7 +4,7 @@
  */
 import { BUILD_ENGINE_CHOICES } from '../../src/commands/build-engine.ts';
 import { managerFlagReference } from '../../src/commands/config.ts';
-import { lockedImage } from '../../src/commands/image-lock.ts';
+import { lockedImage, referenceOf } from '../../src/commands/image-lock.ts';
 import { BUILD_ISOLATION_CHOICES } from '../../src/controllers/image/isolation.ts';
 import { LOG_LEVELS } from '../../src/runtime/logger.ts';
 import type { Row } from './markdown.ts';
@@ -172,8 +172,9 @@ export const CHART_VALUES: Group = group('', {
   crds: group('The CustomResourceDefinition of Module.', {
     install: onOff('Installs and upgrades it with the release. It stays at uninstall.', true),
   }),
-  registry: group('A registry in the cluster.', {
-    enabled: onOff('Not in this release of the chart.', false),
+  registry: group("The cluster's own registry, as config/components/registry: builds push to it, nodes pull from it.", {
+    enabled: onOff('Installs it, and tells the operator of it.', false),
+    image: text('The image of the registry behind the front.', referenceOf(lockedImage('registry')), { minLength: 1 }),
   }),
 });
 

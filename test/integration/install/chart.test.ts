@@ -53,7 +53,7 @@ describe('the chart', () => {
     ['watchNamespaces={Drivers}', '/watchNamespaces/0'],
     ['networkPolicy.apiServer.cidrs={here}', '/networkPolicy/apiServer/cidrs/0'],
     ['extraArgs={-v}', '/extraArgs/0'],
-    ['registry.enabled=true', 'registry.enabled'],
+    ['registry.enabled=perhaps', '/registry/enabled'],
     ['nonsense=1', 'nonsense'],
   ])('refuses %s and names the field', async (value, expected) => {
     const { code, stderr } = await helm.try('template', 'kmm', CHART, '--set', value);
@@ -85,6 +85,7 @@ describe('the chart', () => {
       'metrics.port=9090',
       'extraArgs={--status-interval=10s}',
       'build.engine=pod',
+      'registry.enabled=true',
     ];
     for (const set of [[], values]) {
       const flags = flagsOf(await helm.template(...set));
@@ -161,6 +162,28 @@ describe('the chart', () => {
     expect(clusterRole).toMatchObject({ rules: [{ apiGroups: [''], resources: ['nodes'] }] });
   });
 
+  it("brings the cluster's registry as the component does, and the flags for it", async () => {
+    const overlay = { resources: [`${CONFIG}/default`], components: [`${CONFIG}/components/registry`] };
+    const ofRegistry = (objects: readonly KubeObject[]): ReadonlyMap<string, KubeObject> =>
+      new Map(
+        objects
+          .filter(({ metadata }) => metadata.name?.startsWith('kmm-registry') === true)
+          .map((object) => [kindsOf([object]).join(), object]),
+      );
+    const component = await kustomized(overlay);
+    const rendered = await helm.template('registry.enabled=true');
+    expect(ofRegistry(component).size).toBeGreaterThan(8);
+    expect(ofRegistry(rendered)).toEqual(ofRegistry(component));
+    expect([...flagsOf(rendered)].sort()).toEqual([...flagsOf(component)].sort());
+    const elsewhere = JSON.stringify(
+      objectsIn(
+        await helm.run('template', 'kmm', CHART, '--namespace', 'mine', '--set', 'registry.enabled=true,image.tag=v9'),
+      ).filter(({ metadata }) => metadata.name?.startsWith('kmm-registry')),
+    );
+    expect(elsewhere).not.toContain('kmm-system');
+    expect(elsewhere).toContain('kmm-operator:v9');
+  });
+
   it('makes a disruption budget only where a replica can be spared', async () => {
     expect(kindsOf(await helm.template()).join()).toContain('PodDisruptionBudget');
     expect(kindsOf(await helm.template('replicas=1')).join()).not.toContain('PodDisruptionBudget');
@@ -177,7 +200,7 @@ describe('the chart', () => {
     await cp(CHART, folder, { recursive: true });
     const alert = { alert: 'A', expr: 'kmm_modules > 0', annotations: { summary: '{{ $labels.module }} is not well' } };
     const spec = { groups: [{ name: 'kmm', rules: [alert] }] };
-    await writeFile(join(folder, 'files/alerts.yaml'), JSON.stringify({ kind: 'PrometheusRule', spec }));
+    await writeFile(join(folder, 'files/alerts.yaml'), JSON.stringify(spec));
     const rendered = await helm.run('template', 'kmm', folder, '--set', 'alerts.enabled=true,alerts.labels.team=a');
     const rule = objectsIn(rendered).find(({ kind }) => kind === 'PrometheusRule');
     expect(rule).toMatchObject({ spec, metadata: { labels: { team: 'a' } } });
