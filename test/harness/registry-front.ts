@@ -142,7 +142,7 @@ export class RegistryFront {
           const text = await body.text();
           if (statusCode !== 200) throw new Error(text);
         },
-        { what: 'a front that is ready' },
+        { what: 'a front that is ready', timeoutMs: 60_000 },
       );
     } finally {
       await agent.close();

@@ -55,7 +55,7 @@ const dockerfile = [
   'RUN mkdir -p /opt/lib/modules/$KERNEL_FULL_VERSION && cp /src/dummy.ko /opt/lib/modules/$KERNEL_FULL_VERSION/',
 ].join('\n');
 
-async function tokenless(namespace: string): Promise<void> {
+async function withoutSecrets(namespace: string): Promise<void> {
   const secrets = await kmm.controlPlane.kubectl(['get', 'secrets', '-n', namespace, '-o', 'name']);
   expect(secrets).toBe('');
 }
@@ -77,6 +77,10 @@ it('a Module without containerImage waits for the registry, says so, and is buil
   authority = await publishedAuthority(kmm.controlPlane);
   node = await RegistryFront.startNode(front.host, authority.path, nodePort);
 
+  await eventually(
+    async () => expect((await kmm.module(ref)).status?.kernels?.[0]?.build).toMatchObject({ phase: 'Pushed' }),
+    { what: 'the image to be pushed', timeoutMs: 90_000 },
+  );
   const module = await kmm.untilLoaded(ref, 1);
   const build = module.status?.kernels?.[0]?.build;
   const repository = `${PULL_HOST}/${namespace}/own`;
@@ -90,8 +94,21 @@ it('a Module without containerImage waits for the registry, says so, and is buil
     headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
   });
   expect(answer.status).toBe(200);
-  await tokenless(namespace);
-});
+  await withoutSecrets(namespace);
+
+  // The image goes, as with an emptyDir, and a node that needs it finds out.
+  await kmm.cluster.pods.delete(loader);
+  const next = await kmm.untilLoaderOn(ref, 'own-0', ({ metadata }) => metadata.uid !== loader.metadata.uid);
+  await kmm.cluster.pods.failPull(
+    next,
+    `Back-off pulling image "${build?.image}": ErrImagePull: ${build?.image}: not found`,
+  );
+  await eventually(
+    async () =>
+      expect((await kmm.module(ref)).status?.kernels?.[0]?.build).toMatchObject({ phase: 'Pushed', attempts: 2 }),
+    { what: 'the image to be made again', timeoutMs: 90_000 },
+  );
+}, 300_000);
 
 it('a front that is started anew in the middle of an upload fails a build that is tried again, with the new certificate', async () => {
   const namespace = await kmm.cluster.freshNamespace();
@@ -134,7 +151,7 @@ it('a front that is started anew in the middle of an upload fails a build that i
   } finally {
     await pod.remove();
   }
-});
+}, 300_000);
 
 it('a mapping that names an image of another namespace there is an error that says where it may be', async () => {
   const namespace = await kmm.cluster.freshNamespace();

@@ -47,7 +47,7 @@ beforeAll(async () => {
   theirs = await kmm.cluster.freshNamespace('theirs');
   token = await registryToken(kmm.controlPlane, ours);
   folder = await mkdtemp(join(tmpdir(), 'kmm-front-'));
-  agent = new Agent({ connect: { ca: await authority.text() } });
+  agent = trusting(await authority.text());
 });
 afterAll(async () => {
   await agent?.close();
@@ -57,6 +57,11 @@ afterAll(async () => {
   await authority?.remove();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** Each request on a connection of its own: the front ends those that idle. */
+function trusting(ca: string): Agent {
+  return new Agent({ connect: { ca }, pipelining: 0 });
+}
 
 interface Answer {
   readonly status: number;
@@ -264,7 +269,7 @@ describe('bodies', () => {
     await front.up();
     await authority.refresh();
     await agent.close();
-    agent = new Agent({ connect: { ca: await authority.text() } });
+    agent = trusting(await authority.text());
   });
 });
 
@@ -278,7 +283,7 @@ describe('trouble', () => {
     expect(await authority.text()).not.toBe(before);
     expect((await fetch(`http://${node.host}/v2/elsewhere/base/tags/list`)).status).toBe(200);
     await agent.close();
-    agent = new Agent({ connect: { ca: await authority.text() } });
+    agent = trusting(await authority.text());
   });
 
   it('a registry that is down is a sentence, and no readiness', async () => {
