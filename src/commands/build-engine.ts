@@ -31,8 +31,9 @@ export async function chooseBuildEngine(
   }
   const { group, version } = BUILD_CONFIGS;
   for (;;) {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
     try {
-      const groups = await client.apiGroups({ signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
+      const groups = await client.apiGroups({ signal: AbortSignal.any([signal, timeout]) });
       const isServed = groups.some(
         ({ name, versions }) => name === group && versions.some((each) => each.version === version),
       );
@@ -43,7 +44,8 @@ export async function chooseBuildEngine(
     } catch (error) {
       signal.throwIfAborted();
       log.warn(
-        { err: error, retryInMs: retryMs },
+        // Read here, or the timeout would be nobody's but AbortSignal.any's: such a one is collected as garbage, and never aborts.
+        { err: error, timedOut: timeout.aborted, retryInMs: retryMs },
         'the API server does not tell what it serves, so no build engine can be chosen yet',
       );
       await delay(retryMs, undefined, { signal });
