@@ -118,6 +118,9 @@ export function trimPod(pod: Pod): PodRecord {
       resourceVersion: metadata.resourceVersion,
       creationTimestamp: metadata.creationTimestamp,
       ...(metadata.deletionTimestamp === undefined ? {} : { deletionTimestamp: metadata.deletionTimestamp }),
+      ...(metadata.deletionGracePeriodSeconds === undefined
+        ? {}
+        : { deletionGracePeriodSeconds: metadata.deletionGracePeriodSeconds }),
     },
     role: role === 'module-loader' || role === 'device-plugin' ? role : undefined,
     moduleLabel: metadata.labels?.[MODULE_NAME_LABEL] ?? '',

@@ -23,7 +23,7 @@ import { gatherMs } from './gather.ts';
 import { type ModuleMemory, newMemory } from './memory.ts';
 import type { WriteProblem } from './node-state.ts';
 import { type ModulePlan, planModule } from './plan.ts';
-import { type DeletionStep, planDeletion } from './plan-deletion.ts';
+import { describeStep, planDeletion } from './plan-deletion.ts';
 import { type PlannedEvent, planEvents, planUnloadingEvents, planUnsupportedEvents } from './plan-events.ts';
 import { kernelStatusOf } from './plan-kernels.ts';
 import { afterClockStep, observeSelector } from './plan-selector.ts';
@@ -408,27 +408,6 @@ function latestRefusal(refusals: readonly RefusalRecord[]): RefusalRecord | unde
     (latest, refusal) => (latest === undefined || refusal.at > latest.at ? refusal : latest),
     undefined,
   );
-}
-
-function describeStep(step: DeletionStep): string {
-  switch (step.kind) {
-    case 'delete-daemonsets':
-      return 'The Module is being deleted: its DaemonSets are being removed.';
-    case 'delete-pods':
-      return 'The Module is being deleted: pods of it that no DaemonSet has any more are being deleted.';
-    case 'wait-for-pods': {
-      const [first] = step.pods;
-      const what = step.role === 'device-plugin' ? 'device-plugin' : 'loader';
-      if (first === undefined) return `The Module is being deleted: waiting for its ${what} DaemonSets to go.`;
-      const since = first.metadata.deletionTimestamp;
-      const more = step.pods.length > 1 ? ` and ${step.pods.length - 1} more` : '';
-      return `The Module is being deleted: waiting for ${what} pod ${first.metadata.name} on node ${first.node}${more} to stop${since === undefined ? '' : `, which has until ${since}`}.`;
-    }
-    case 'clear-labels':
-      return 'The Module is being deleted: its labels are being taken off the nodes.';
-    case 'release':
-      return 'The Module is unloaded.';
-  }
 }
 
 function referenceTo(module: Module): EventSubject {

@@ -9,7 +9,7 @@ import {
   keysOf,
   stored,
 } from '../../../test/harness/plan-world.ts';
-import { type DeletionSnapshot, planDeletion } from './plan-deletion.ts';
+import { type DeletionSnapshot, describeStep, planDeletion } from './plan-deletion.ts';
 
 const KERNEL = '5.4.0';
 const module = stored(aModule('m').withDevicePlugin());
@@ -141,4 +141,15 @@ describe('a Module that is being deleted', () => {
   it('that never had anything is released at once', () => {
     expect(planDeletion(gone)).toEqual({ kind: 'release' });
   });
+});
+
+it('status names the pod and the node that still unload, since when, and until when they have time', () => {
+  const stopping = {
+    ...loaderPod,
+    metadata: { ...loaderPod.metadata, deletionTimestamp: '2026-05-04T10:05:00Z', deletionGracePeriodSeconds: 300 },
+  };
+  const step = describeStep({ kind: 'wait-for-pods', role: 'module-loader', pods: [stopping] });
+  expect(step).toMatch(
+    /loader pod \S+ on node n1 to stop since 2026-05-04T10:00:00Z, which has until 2026-05-04T10:05:00Z\./,
+  );
 });

@@ -1,4 +1,5 @@
 import type { Node } from '../../kube/core.ts';
+import { metaTime } from '../../kube/objects.ts';
 import { type NodeRequest, requestFor } from '../node/label-desk.ts';
 import type { DaemonSetRecord, PodRecord } from '../records.ts';
 import { carriesAnything, clearingPatch } from './plan.ts';
@@ -63,4 +64,33 @@ function clearLabels({ nodes, keys }: DeletionSnapshot): DeletionStep | undefine
     if (patch !== undefined) requests.set(node.metadata.name ?? '', requestFor(node, patch));
   }
   return requests.size === 0 ? undefined : { kind: 'clear-labels', requests };
+}
+
+/** What status says while the step is under way. */
+export function describeStep(step: DeletionStep): string {
+  switch (step.kind) {
+    case 'delete-daemonsets':
+      return 'The Module is being deleted: its DaemonSets are being removed.';
+    case 'delete-pods':
+      return 'The Module is being deleted: pods of it that no DaemonSet has any more are being deleted.';
+    case 'wait-for-pods': {
+      const [first] = step.pods;
+      const what = step.role === 'device-plugin' ? 'device-plugin' : 'loader';
+      if (first === undefined) return `The Module is being deleted: waiting for its ${what} DaemonSets to go.`;
+      const more = step.pods.length > 1 ? ` and ${step.pods.length - 1} more` : '';
+      return `The Module is being deleted: waiting for ${what} pod ${first.metadata.name} on node ${first.node}${more} to stop${timeOf(first)}.`;
+    }
+    case 'clear-labels':
+      return 'The Module is being deleted: its labels are being taken off the nodes.';
+    case 'release':
+      return 'The Module is unloaded.';
+  }
+}
+
+/** The API server writes the end of the grace period into deletionTimestamp; the request came that much earlier. */
+function timeOf({ metadata }: PodRecord): string {
+  const { deletionTimestamp: until, deletionGracePeriodSeconds: seconds } = metadata;
+  if (until === undefined) return '';
+  if (seconds === undefined) return `, which has until ${until}`;
+  return ` since ${metaTime(Date.parse(until) - seconds * 1000)}, which has until ${until}`;
 }
