@@ -26,19 +26,27 @@ const PACKAGES = [
   'zstd',
 ];
 
+/** What `make e2e` needs besides: machines with kernels of their own, and what their disks are made with. */
+export const E2E_PACKAGES = ['cpio', 'e2fsprogs', 'iproute2', 'qemu-system-x86', 'qemu-utils'] as const;
+
 /**
  * Installs what is missing, which takes root and about half a minute.
  *
+ * @param more names of packages beside those that every test needs
  * @throws Error that says what to install where this is no Debian, or nobody who may install
  */
-export async function ensureDebianPackages(progress: Progress, signal: AbortSignal): Promise<void> {
+export async function ensureDebianPackages(
+  progress: Progress,
+  signal: AbortSignal,
+  more: readonly string[] = [],
+): Promise<void> {
   const installed = await installedPackages(signal);
-  const missing = PACKAGES.filter((name) => !installed.has(name));
+  const missing = [...PACKAGES, ...more].filter((name) => !installed.has(name));
   const hasSignFile = [...installed].some((name) => SIGN_FILE_PACKAGE.test(name));
   if (missing.length === 0 && hasSignFile) return;
   if (process.getuid?.() !== 0) {
     const names = [...missing, ...(hasSignFile ? [] : ['linux-kbuild-<version of your kernel>'])].join(' ');
-    throw new Error(`Tests of building need more Debian packages. Install them as root: apt-get install ${names}`);
+    throw new Error(`Tests need more Debian packages. Install them as root: apt-get install ${names}`);
   }
   progress.start(`Installing ${missing.length + (hasSignFile ? 0 : 1)} Debian packages (about half a minute)`);
   await updatePackageLists(signal);

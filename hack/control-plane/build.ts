@@ -66,7 +66,12 @@ export async function buildControlPlane(directory: string, progress: Progress, s
   }
 }
 
-function goBuild(folder: string, args: readonly string[], signal?: AbortSignal): Promise<void> {
+/**
+ * `go build` in the folder of a module.
+ *
+ * @throws Error with the compiler's last words
+ */
+export function goBuild(folder: string, args: readonly string[], signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const go = spawn('go', ['build', ...args], {
       cwd: folder,

@@ -29,6 +29,8 @@ export interface ControlPlaneOptions {
   readonly disableQpsLimits?: boolean;
   /** How long a simulated node may keep silent before it is NotReady, as `10m`; Kubernetes says 50 s. */
   readonly nodeMonitorGracePeriod?: string;
+  /** Nodes have kubelets: there is no kwok, and the API server has these addresses too and proves itself to kubelets. */
+  readonly kubelets?: { readonly addresses: readonly string[] };
   readonly signal?: AbortSignal;
 }
 
@@ -74,7 +76,7 @@ async function createOnce(options: ControlPlaneOptions, earlier?: unknown): Prom
     // Programs run under the cluster's folder: that is how its processes are told from all others (processes.ts).
     for (const binary of BINARIES) await symlink(binaries[binary], join(bin, binary));
     const [etcd, peer, api, manager, scheduler, kwok] = await freePorts(6);
-    await writeFile(join(directory, 'kwok.yaml'), `${configuration(peer, options)}---\n${stagesYaml()}\n`);
+    await writeFile(join(directory, 'kwok.yaml'), `${configuration(directory, peer, options)}---\n${stagesYaml()}\n`);
     await writeFile(join(directory, 'audit-policy.yaml'), AUDIT_POLICY);
     const flags = {
       name: 'c',
@@ -94,6 +96,7 @@ async function createOnce(options: ControlPlaneOptions, earlier?: unknown): Prom
       'controller-port': kwok,
       'disable-qps-limits': options.disableQpsLimits === true,
       ...(options.audit === false ? {} : { 'kube-audit-policy': join(directory, 'audit-policy.yaml') }),
+      ...(options.kubelets === undefined ? {} : { disable: 'kwok-controller' }),
     };
     const created = await run(
       join(bin, 'kwokctl'),
@@ -142,9 +145,8 @@ export class ControlPlane {
   }
 
   /** PEM files of the cluster's CA, and of the administrator's certificate and key. */
-  get pki(): { readonly ca: string; readonly adminCertificate: string; readonly adminKey: string } {
-    const pki = join(this.#clusterDirectory, 'pki');
-    return { ca: join(pki, 'ca.crt'), adminCertificate: join(pki, 'admin.crt'), adminKey: join(pki, 'admin.key') };
+  get pki(): Pki {
+    return pkiUnder(this.directory);
   }
 
   get #clusterDirectory(): string {
@@ -376,9 +378,28 @@ function environment(directory: string): NodeJS.ProcessEnv {
   };
 }
 
+/** Paths. */
+interface Pki {
+  readonly ca: string;
+  readonly caKey: string;
+  readonly adminCertificate: string;
+  readonly adminKey: string;
+}
+
+function pkiUnder(directory: string): Pki {
+  const pki = join(directory, 'kwok', 'clusters', 'c', 'pki');
+  return {
+    ca: join(pki, 'ca.crt'),
+    caKey: join(pki, 'ca.key'),
+    adminCertificate: join(pki, 'admin.crt'),
+    adminKey: join(pki, 'admin.key'),
+  };
+}
+
 type Arguments = Readonly<Partial<Record<Component, readonly string[]>>>;
 
-function componentArguments(options: ControlPlaneOptions): Arguments {
+function componentArguments(directory: string, options: ControlPlaneOptions): Arguments {
+  const pki = pkiUnder(directory);
   return {
     // A test cluster that loses its disk is thrown away: waiting for fsync only makes it slow.
     etcd: ['unsafe-no-fsync=true'],
@@ -396,14 +417,21 @@ function componentArguments(options: ControlPlaneOptions): Arguments {
       'enable-admission-plugins=OwnerReferencesPermissionEnforcement',
       // The log is read as one file: no rotation before 4 GB.
       ...(options.audit === false ? [] : ['audit-log-maxsize=4096']),
+      ...(options.kubelets === undefined
+        ? []
+        : [
+            `kubelet-client-certificate=${pki.adminCertificate}`,
+            `kubelet-client-key=${pki.adminKey}`,
+            'kubelet-preferred-address-types=InternalIP',
+          ]),
       ...(options.apiServerArgs ?? []),
     ],
   };
 }
 
 /** Arguments go by the file: kwokctl v0.8 mixes up the components of several --extra-args. */
-function configuration(peerPort: number | undefined, options: ControlPlaneOptions): string {
-  const componentsPatches = Object.entries(componentArguments(options)).map(([name, args]) => ({
+function configuration(directory: string, peerPort: number | undefined, options: ControlPlaneOptions): string {
+  const componentsPatches = Object.entries(componentArguments(directory, options)).map(([name, args]) => ({
     name,
     extraArgs: args.map((argument) => {
       const at = argument.indexOf('=');
@@ -413,7 +441,11 @@ function configuration(peerPort: number | undefined, options: ControlPlaneOption
   return JSON.stringify({
     apiVersion: 'config.kwok.x-k8s.io/v1alpha1',
     kind: 'KwokctlConfiguration',
-    options: { bindAddress: '127.0.0.1', etcdPeerPort: peerPort },
+    options: {
+      bindAddress: '127.0.0.1',
+      etcdPeerPort: peerPort,
+      ...(options.kubelets === undefined ? {} : { kubeApiserverCertSANs: options.kubelets.addresses }),
+    },
     componentsPatches,
   }).concat('\n');
 }

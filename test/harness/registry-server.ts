@@ -25,6 +25,10 @@ export interface RegistryOptions {
   readonly user?: { readonly name: string; readonly password: string };
   /** Bytes of its disk, which is then a tmpfs (root alone can mount one). */
   readonly diskBytes?: number;
+  /** Runs this program and keeps its files here, so that whoever ends what runs from the folder ends it too. */
+  readonly program?: { readonly path: string; readonly folder: string };
+  /** Where it listens, as `0.0.0.0:5000`; on loopback and a free port unless told. */
+  readonly address?: string;
 }
 
 export interface RegistryServer {
@@ -38,7 +42,7 @@ export interface RegistryServer {
 }
 
 export async function startRegistry(options: RegistryOptions = {}): Promise<RegistryServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'kmm-registry-'));
+  const folder = await mkdtemp(join(options.program?.folder ?? tmpdir(), 'kmm-registry-'));
   const data = join(folder, 'data');
   await mkdir(data);
   if (options.diskBytes !== undefined) {
@@ -84,14 +88,14 @@ async function launch(
   data: string,
   options: RegistryOptions,
 ): Promise<{ child: ChildProcess; port: number }> {
-  const [port = 0] = await freePorts(1);
+  const port = options.address === undefined ? (await freePorts(1))[0] : options.address.split(':')[1];
   const config = {
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: data } },
     ...(options.user === undefined ? {} : { auth: { htpasswd: { realm: 'kmm', path: join(folder, 'htpasswd') } } }),
     http: {
-      addr: `127.0.0.1:${port}`,
+      addr: options.address ?? `127.0.0.1:${port}`,
       ...(options.tls === true
         ? { tls: { certificate: join(folder, 'server.crt'), key: join(folder, 'server.key') } }
         : {}),
@@ -99,7 +103,7 @@ async function launch(
   };
   // JSON is YAML.
   await writeFile(join(folder, 'config.yml'), JSON.stringify(config));
-  const child = spawn('docker-registry', ['serve', join(folder, 'config.yml')], {
+  const child = spawn(options.program?.path ?? 'docker-registry', ['serve', join(folder, 'config.yml')], {
     stdio: 'ignore',
     env: { PATH: '/usr/bin:/bin' },
   });
@@ -116,7 +120,7 @@ async function launch(
       },
       { what: 'an answer of the registry', timeoutMs: 10_000 },
     );
-    return { child, port };
+    return { child, port: Number(port) };
   } catch (error) {
     await ended(child);
     throw error;
