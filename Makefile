@@ -2,7 +2,7 @@
 # A fresh machine needs git, make, npm and Go 1.26.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate bench faults build images setup clean dependencies
+.PHONY: help demo test e2e lint format generate bench faults build images setup clean dependencies
 MAKEFLAGS += --no-print-directory
 
 # Node 24 is a dependency like the others: the machine's own may be older.
@@ -17,6 +17,9 @@ demo: setup ## Start a cluster with simulated nodes and tell the story; KEEP=1 l
 
 test: setup ## Lint, type check, unit, property and integration tests; ends with "N passed, N failed"
 	@$(NODE) hack/test.ts $(ARGS)
+
+e2e: setup ## Run the product on virtual machines with real kernels; ONLY=scenario runs one, KEEP=1 leaves them up
+	@$(NODE) test/e2e/e2e.ts $(if $(BED),--bed $(BED)) $(ONLY) $(ARGS)
 
 lint: dependencies ## Check format, lint rules, layers, types, unused code and generated files
 	@$(NODE) hack/test.ts --lint

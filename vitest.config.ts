@@ -16,6 +16,8 @@ export default defineConfig({
             'test/alerts/**/*.test.ts',
             'test/demo/**/*.test.ts',
             'test/bench/**/*.test.ts',
+            'test/e2e/*.test.ts',
+            'test/e2e/bed/**/*.test.ts',
           ],
         },
       },

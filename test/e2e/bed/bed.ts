@@ -1,0 +1,192 @@
+/** The bed: a control plane, a registry and two nodes that are virtual machines with kernels of their own, in one network namespace. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Progress } from '../../../hack/control-plane/progress.ts';
+import { NODES, type Node } from '../../../src/kube/core.ts';
+import { AdminClient } from '../../harness/admin.ts';
+import { attachControlPlane, type ControlPlane, startControlPlane } from '../../harness/control-plane.ts';
+import { eventually } from '../../harness/eventually.ts';
+import { startRegistry } from '../../harness/registry-server.ts';
+import { runOrThrow } from '../../harness/run.ts';
+import { HOST_ADDRESS, SERVICE_IP } from './guest-config.ts';
+import { type BedImage, push } from './images.ts';
+import { InstalledOperator } from './installed-operator.ts';
+import type { Kernel } from './kernels.ts';
+import { layOutNetwork, nodeAddress } from './network.ts';
+import { type BedOperator, ProcessOperator } from './operator.ts';
+import type { OperatorPackage } from './operator-package.ts';
+import { VirtualNode } from './virtual-node.ts';
+
+/** What was made before, outside of the bed's network: see material.ts. */
+export interface Material {
+  /** The newer first. */
+  readonly kernels: readonly [Kernel, Kernel];
+  readonly disk: string;
+  readonly images: readonly BedImage[];
+  /** With it the operator is installed as users do, without it it is a process. */
+  readonly operator?: OperatorPackage;
+}
+
+const NODE_NAMES = ['vm1', 'vm2'] as const;
+/** How long a node may be silent before it is NotReady. */
+const GRACE = '20s';
+/** Upper bound of a boot on a busy machine; 20 to 45 s where it is quiet. */
+const READY_TIMEOUT_MS = 600_000;
+
+/** Starts everything, and returns when both nodes are Ready: vm1 on the newer kernel, vm2 on the older. */
+export async function startBed(material: Material, progress: Progress, signal: AbortSignal): Promise<Bed> {
+  await layOutNetwork();
+  progress.start('Starting the control plane');
+  const controlPlane = await startControlPlane({
+    name: 'e2e',
+    nodeMonitorGracePeriod: GRACE,
+    kubelets: { addresses: [HOST_ADDRESS, SERVICE_IP] },
+    signal,
+  });
+  try {
+    const { directory } = controlPlane;
+    await mkdir(join(directory, 'nodes'));
+    for (const program of ['qemu-system-x86_64', 'docker-registry']) {
+      const { stdout } = await runOrThrow('sh', ['-c', 'command -v "$1"', 'sh', program]);
+      await symlink(stdout.trim(), join(directory, 'bin', program));
+    }
+    await writeFile(join(directory, 'bed.json'), JSON.stringify(material));
+    progress.start('Starting the registry and pushing images');
+    const program = { path: join(directory, 'bin', 'docker-registry'), folder: directory };
+    await startRegistry({ program, address: '0.0.0.0:5000' });
+    const user = { name: 'somebody', password: randomBytes(12).toString('hex') };
+    await startRegistry({ program, address: '0.0.0.0:5001', user });
+    const bed = await Bed.around(controlPlane, material);
+    const pushed = Promise.all(imagesOf(material).map((image) => push(image, signal)));
+    progress.start('Booting two nodes (about half a minute)');
+    for (const [index, node] of bed.nodes.entries()) await bed.create(node, index + 1);
+    await Promise.all([bed.vm1.start(bed.kernels[0]), bed.vm2.start(bed.kernels[1])]);
+    await pushed;
+    await Promise.all([bed.untilReady(bed.vm1, bed.kernels[0]), bed.untilReady(bed.vm2, bed.kernels[1])]);
+    progress.done();
+    return bed;
+  } catch (error) {
+    progress.abandon();
+    if (process.env['KEEP'] === undefined) await controlPlane.stop();
+    throw error;
+  }
+}
+
+/** The bed that another process of this machine started in `directory`; that one still ends it. */
+export async function attachBed(directory: string): Promise<Bed> {
+  const material: Material = JSON.parse(await readFile(join(directory, 'bed.json'), 'utf8'));
+  return Bed.around(await attachControlPlane(directory), material);
+}
+
+export class Bed {
+  readonly controlPlane: ControlPlane;
+  readonly admin: AdminClient;
+  readonly kernels: readonly [newer: Kernel, older: Kernel];
+  readonly #material: Material;
+  readonly vm1: VirtualNode;
+  readonly vm2: VirtualNode;
+  readonly operator: BedOperator;
+
+  private constructor(controlPlane: ControlPlane, admin: AdminClient, material: Material) {
+    this.controlPlane = controlPlane;
+    this.admin = admin;
+    this.kernels = material.kernels;
+    this.#material = material;
+    const [vm1, vm2] = NODE_NAMES.map((name, index) =>
+      VirtualNode.attach(join(controlPlane.directory, 'nodes', name), { name, address: nodeAddress(index + 1) }),
+    );
+    if (vm1 === undefined || vm2 === undefined) throw new Error('a bed has two nodes');
+    this.vm1 = vm1;
+    this.vm2 = vm2;
+    this.operator =
+      material.operator === undefined
+        ? new ProcessOperator(controlPlane)
+        : new InstalledOperator(this, material.operator);
+  }
+
+  static async around(controlPlane: ControlPlane, material: Material): Promise<Bed> {
+    return new Bed(controlPlane, await AdminClient.load(controlPlane.kubeconfig), material);
+  }
+
+  get nodes(): readonly VirtualNode[] {
+    return [this.vm1, this.vm2];
+  }
+
+  /** Writes disk and configuration of a node that has none yet. */
+  async create({ name, address }: VirtualNode, number: number): Promise<void> {
+    const { directory, pki, server } = this.controlPlane;
+    const identity = {
+      name,
+      address,
+      podNetwork: `10.244.${number}.0/24`,
+      apiServerPort: Number(new URL(server).port),
+    };
+    const authority = { certificate: pki.ca, key: pki.caKey };
+    await VirtualNode.create(join(directory, 'nodes', name), identity, { disk: this.#material.disk, authority });
+  }
+
+  node(name: string): Promise<Node> {
+    return this.admin.get(NODES, { name });
+  }
+
+  /**
+   * The node once it is Ready.
+   *
+   * @param kernel the one that it must report
+   * @param earlierBoot a bootID that it must not report any more
+   */
+  untilReady({ name }: VirtualNode, kernel?: Kernel, earlierBoot?: string): Promise<Node> {
+    return eventually(
+      async () => {
+        const node = await this.node(name);
+        const { kernelVersion, bootID } = node.status?.nodeInfo ?? {};
+        const ready = readiness(node);
+        const wrongKernel = kernel !== undefined && kernelVersion !== kernel.release;
+        if (ready === 'True' && !wrongKernel && bootID !== earlierBoot) return node;
+        throw new Error(`Ready is ${ready}, kernel ${kernelVersion}, boot ${bootID}`);
+      },
+      { what: `node ${name} to be Ready`, timeoutMs: READY_TIMEOUT_MS, intervalMs: 300 },
+    );
+  }
+
+  /** Off and on again with this kernel; returns when the node is Ready in the new boot. */
+  async reboot(node: VirtualNode, kernel: Kernel, kernelArguments: readonly string[] = []): Promise<void> {
+    const { bootID } = (await this.node(node.name)).status?.nodeInfo ?? {};
+    await node.shutDown();
+    await node.start(kernel, kernelArguments);
+    await this.untilReady(node, kernel, bootID);
+  }
+
+  /** Both nodes on and Ready, each with the kernel that it started with and no arguments of a test's. */
+  async restore(): Promise<void> {
+    for (const [node, kernel] of [[this.vm1, this.kernels[0]] as const, [this.vm2, this.kernels[1]] as const]) {
+      if (await node.isOn()) await node.resume();
+      else await node.start(kernel);
+      const { status } = await this.untilReady(node);
+      const isOther = status?.nodeInfo?.kernelVersion !== kernel.release;
+      if (isOther || (await node.kernelArguments()).length > 0) await this.reboot(node, kernel);
+    }
+  }
+
+  /** The node once the node controller has given it up: longer silent than the bed's grace. */
+  untilUnreachable({ name }: VirtualNode): Promise<Node> {
+    return eventually(
+      async () => {
+        const node = await this.node(name);
+        if (readiness(node) !== 'Unknown') throw new Error(`Ready is ${readiness(node)}`);
+        return node;
+      },
+      { what: `node ${name} to be given up`, timeoutMs: 120_000, intervalMs: 300 },
+    );
+  }
+}
+
+function imagesOf({ images, operator }: Material): readonly BedImage[] {
+  return operator === undefined ? images : [...images, operator.image];
+}
+
+function readiness(node: Node): string {
+  return node.status?.conditions?.find(({ type }) => type === 'Ready')?.status ?? 'not said';
+}

@@ -1,0 +1,115 @@
+/** What a node is configured with: the files of the tar that its init unpacks to /etc/bed. Pure texts. */
+
+/** Where a guest finds the host: qemu's user network. */
+export const HOST_ADDRESS = '10.0.2.2';
+/** The registry as hosts and guests call it: in the bed's network, the host's end is reachable under this address on both sides. */
+export const REGISTRY = `${HOST_ADDRESS}:5000`;
+/** Another one, which lets nobody in without a credential that no node has. */
+export const LOCKED_REGISTRY = `${HOST_ADDRESS}:5001`;
+/** The API server's Service; kube-apiserver gives itself the first address of its Service range. */
+export const SERVICE_IP = '10.0.0.1';
+export const PAUSE_IMAGE = `${REGISTRY}/pause:1`;
+
+export interface GuestIdentity {
+  readonly name: string;
+  /** The node's address. */
+  readonly address: string;
+  /** Of its pods, as `10.244.1.0/24`. */
+  readonly podNetwork: string;
+  readonly apiServerPort: number;
+}
+
+/** Texts by their paths under /etc/bed; certificates and keys lie beside them. */
+export function guestFiles(guest: GuestIdentity): Readonly<Record<string, string>> {
+  return {
+    env: environment(guest),
+    kubeconfig: kubeconfig(guest),
+    'kubelet.yaml': JSON.stringify(kubeletConfiguration()),
+    'containerd.toml': CONTAINERD,
+    [`certs.d/${REGISTRY}/hosts.toml`]: hosts(REGISTRY),
+    [`certs.d/${LOCKED_REGISTRY}/hosts.toml`]: hosts(LOCKED_REGISTRY),
+    'cni/10-bridge.conflist': JSON.stringify(bridge(guest.podNetwork)),
+  };
+}
+
+function environment({ name, address, apiServerPort }: GuestIdentity): string {
+  return [
+    `NODE=${name}`,
+    `NODE_IP=${address}`,
+    `SERVICE_IP=${SERVICE_IP}`,
+    `API_ADDRESS=${HOST_ADDRESS}:${apiServerPort}`,
+    '',
+  ].join('\n');
+}
+
+function kubeconfig({ apiServerPort }: GuestIdentity): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'c',
+    clusters: [
+      {
+        name: 'c',
+        cluster: { server: `https://${HOST_ADDRESS}:${apiServerPort}`, 'certificate-authority': '/etc/bed/ca.crt' },
+      },
+    ],
+    users: [{ name: 'u', user: { 'client-certificate': '/etc/bed/client.crt', 'client-key': '/etc/bed/client.key' } }],
+    contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+  });
+}
+
+function kubeletConfiguration() {
+  return {
+    apiVersion: 'kubelet.config.k8s.io/v1beta1',
+    kind: 'KubeletConfiguration',
+    authentication: {
+      anonymous: { enabled: false },
+      webhook: { enabled: true },
+      x509: { clientCAFile: '/etc/bed/ca.crt' },
+    },
+    authorization: { mode: 'Webhook' },
+    tlsCertFile: '/etc/bed/server.crt',
+    tlsPrivateKeyFile: '/etc/bed/server.key',
+    cgroupDriver: 'cgroupfs',
+    containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
+    failSwapOn: false,
+    // There is none; without an address the kubelet warns of every pod.
+    clusterDNS: ['10.0.0.10'],
+    clusterDomain: 'cluster.local',
+    healthzPort: 0,
+    serializeImagePulls: false,
+    // The bed calls a node NotReady after 20 s of silence; under emulation on a busy machine every beat may come late.
+    nodeLeaseDurationSeconds: 16,
+    // There is no kube-proxy whose chains it would have to keep; looking after them takes seconds under emulation.
+    makeIPTablesUtilChains: false,
+    evictionHard: { 'memory.available': '50Mi' },
+    imageGCHighThresholdPercent: 100,
+    imageGCLowThresholdPercent: 99,
+  };
+}
+
+/** Configuration of Debian's containerd 1.6. */
+const CONTAINERD = `version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${PAUSE_IMAGE}"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/etc/bed/certs.d"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "/etc/bed/cni"
+`;
+
+/** Plain HTTP. */
+function hosts(registry: string): string {
+  return `server = "http://${registry}"
+[host."http://${registry}"]
+  capabilities = ["pull", "resolve"]
+`;
+}
+
+/** As little as gets pods an address: each plugin is a program that runs seconds under emulation. */
+function bridge(subnet: string) {
+  const ipam = { type: 'host-local', ranges: [[{ subnet }]], routes: [{ dst: '0.0.0.0/0' }] };
+  const plugin = { type: 'bridge', bridge: 'cni0', isGateway: true, hairpinMode: true, ipam };
+  return { cniVersion: '1.0.0', name: 'bed', plugins: [plugin] };
+}

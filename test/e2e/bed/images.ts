@@ -1,0 +1,203 @@
+/** The images that run on the bed's nodes. Each is made once, as an archive in the cache, and pushed to every bed's registry. */
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+
+import { compiledModule } from '../../harness/kernel-modules.ts';
+import { runOrThrow } from '../../harness/run.ts';
+import { helloDevicePlugin } from './binaries.ts';
+import { type Making, made } from './cache.ts';
+import { PAUSE_IMAGE, REGISTRY } from './guest-config.ts';
+import type { Kernel } from './kernels.ts';
+
+const HELLO = join(import.meta.dirname, '..', 'hello');
+
+/** An image in the cache, and where it is to be found in the bed's registry. */
+export interface BedImage {
+  readonly reference: string;
+  /** As skopeo names it: `oci-archive:PATH`, `oci:PATH:TAG`. */
+  readonly source: string;
+}
+
+/** busybox, and kmod's own modprobe: enough to load a module, and to read from a device. */
+export const TOOLS_IMAGE = `${REGISTRY}/tools:1`;
+/** A loader image for each kernel, by its release as tag. */
+export const HELLO_REPOSITORY = `${REGISTRY}/kmm-hello`;
+/** As tag a kernel's release, in the place of whose module there is one of another kernel, called kmm_wrong. */
+export const MISMATCHED_REPOSITORY = `${REGISTRY}/kmm-mismatched`;
+export const DEVICE_PLUGIN_IMAGE = `${REGISTRY}/kmm-hello-device-plugin:1`;
+
+/** All images of the bed, for its kernels. */
+export async function bedImages(
+  [newer, older]: readonly [Kernel, Kernel],
+  making: Making,
+): Promise<readonly BedImage[]> {
+  const tools = await toolsImage(making);
+  const images = [await pauseImage(making), tools, await pluginImage(making)];
+  const loader = (image: LoaderImage) => loaderImage(image, tools, making);
+  const file = 'kmm_hello';
+  for (const kernel of [newer, older]) {
+    images.push(await loader({ repository: HELLO_REPOSITORY, kernel, madeFor: kernel, file }));
+  }
+  const wrong = { repository: MISMATCHED_REPOSITORY, file: 'kmm_wrong' };
+  images.push(await loader({ ...wrong, kernel: newer, madeFor: older }));
+  images.push(await loader({ ...wrong, kernel: older, madeFor: newer }));
+  return images;
+}
+
+export async function push({ reference, source }: BedImage, signal: AbortSignal): Promise<void> {
+  const insecure = ['--dest-tls-verify=false', '--insecure-policy'];
+  await runOrThrow('skopeo', ['copy', '--quiet', ...insecure, source, `docker://${reference}`], {
+    signal,
+  });
+}
+
+async function pauseImage(making: Making): Promise<BedImage> {
+  const source = join(import.meta.dirname, 'pause.c');
+  return image(
+    {
+      reference: PAUSE_IMAGE,
+      recipe: [await readFile(source)],
+      dockerfile: 'FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n',
+      async fill(context, signal) {
+        await runOrThrow('gcc', ['-static', '-Os', '-s', '-o', join(context, 'pause'), source], { signal });
+      },
+    },
+    making,
+  );
+}
+
+const APPLETS = ['sh', 'cat', 'grep', 'ls', 'sleep', 'echo', 'head', 'test', 'true', 'uname'];
+const KMOD_NAMES = ['modprobe', 'modinfo', 'insmod', 'rmmod', 'lsmod', 'depmod'];
+
+async function toolsImage(making: Making): Promise<BedImage> {
+  const { stdout } = await runOrThrow('ldd', ['/bin/kmod'], { signal: making.signal });
+  const libraries = [...stdout.matchAll(/(\/lib\S+) \(0x/g)].map(([, path = '']) => path);
+  const contents = await Promise.all(['/bin/busybox', '/bin/kmod', ...libraries].map((path) => readFile(path)));
+  return image(
+    {
+      reference: TOOLS_IMAGE,
+      recipe: [...APPLETS, ...KMOD_NAMES, ...contents],
+      dockerfile: 'FROM scratch\nCOPY . /\nENV PATH=/sbin:/bin\nCMD ["/bin/sh"]\n',
+      async fill(context) {
+        for (const folder of ['bin', 'sbin', 'usr/local/bin', 'etc', 'tmp', 'opt']) {
+          await mkdir(join(context, folder), { recursive: true });
+        }
+        for (const path of ['/bin/busybox', '/bin/kmod', ...libraries]) {
+          await mkdir(dirname(join(context, path)), { recursive: true });
+          await copyFile(path, join(context, path));
+          await chmod(join(context, path), 0o755);
+        }
+        for (const name of APPLETS) await symlink('busybox', join(context, 'bin', name));
+        for (const name of KMOD_NAMES) await symlink('../bin/kmod', join(context, 'sbin', name));
+        await writeFile(join(context, 'etc', 'passwd'), 'root:x:0:0:root:/:/bin/sh\n');
+      },
+    },
+    making,
+  );
+}
+
+async function pluginImage(making: Making): Promise<BedImage> {
+  const program = await helloDevicePlugin(making);
+  return image(
+    {
+      reference: DEVICE_PLUGIN_IMAGE,
+      recipe: [basename(program)],
+      dockerfile: 'FROM scratch\nCOPY device-plugin /device-plugin\nENTRYPOINT ["/device-plugin"]\n',
+      fill: (context) => copyFile(program, join(context, 'device-plugin')),
+    },
+    making,
+  );
+}
+
+interface LoaderImage {
+  readonly repository: string;
+  /** Whose folder the module is in. */
+  readonly kernel: Kernel;
+  readonly madeFor: Kernel;
+  /** What the module's file is called. */
+  readonly file: string;
+}
+
+async function loaderImage(
+  { repository, kernel, madeFor, file }: LoaderImage,
+  tools: BedImage,
+  making: Making,
+): Promise<BedImage> {
+  const module = await compiledModule({ source: HELLO, name: 'kmm_hello' }, madeFor.release, making.signal);
+  const script = await loaderScript('kmm_hello');
+  const dockerfile = await readFile(join(HELLO, 'Dockerfile'), 'utf8');
+  return image(
+    {
+      reference: `${repository}:${kernel.release}`,
+      recipe: [kernel.release, file, basename(tools.source), await readFile(module), script],
+      dockerfile,
+      buildArgs: { BASE: tools.source },
+      async fill(context, signal) {
+        const folder = join(context, 'root', 'lib', 'modules', kernel.release);
+        await mkdir(folder, { recursive: true });
+        await copyFile(module, join(folder, `${file}.ko`));
+        await runOrThrow('depmod', ['-b', join(context, 'root'), kernel.release], { signal });
+        await rename(join(context, 'root', 'lib', 'modules'), join(context, 'modules'));
+        await rm(join(context, 'root'), { recursive: true });
+        await writeFile(join(context, 'load.sh'), script, { mode: 0o755 });
+        await writeFile(join(context, 'kmm_hello.conf'), 'options kmm_hello who=kubernetes\n');
+      },
+    },
+    making,
+  );
+}
+
+/**
+ * The script that the documentation recommends, for this module: what users copy is what is tested.
+ *
+ * @throws Error when the page does not show it any more
+ */
+async function loaderScript(module: string): Promise<string> {
+  const page = join(import.meta.dirname, '..', '..', '..', 'docs', 'usage', 'loader-containers.md');
+  const script = /`load\.sh`:\n\n```sh\n(.*?)```/s.exec(await readFile(page, 'utf8'))?.[1];
+  if (script === undefined) throw new Error('docs/usage/loader-containers.md shows no load.sh');
+  return script.replaceAll('my_driver', module);
+}
+
+interface ImageRecipe {
+  readonly reference: string;
+  readonly recipe: readonly (string | Buffer)[];
+  readonly dockerfile: string;
+  readonly buildArgs?: Readonly<Record<string, string>>;
+  /** Puts what the Dockerfile copies into the folder. */
+  fill(context: string, signal: AbortSignal): Promise<void>;
+}
+
+async function image(recipe: ImageRecipe, making: Making): Promise<BedImage> {
+  const { reference, dockerfile } = recipe;
+  const name = reference.slice(REGISTRY.length + 1).replaceAll(/[:/]/g, '-');
+  const archive = await made(
+    {
+      name: `image-${name}`,
+      recipe: [dockerfile, ...recipe.recipe],
+      what: `Building the image ${name} (seconds)`,
+      make: (path, signal) => buildArchive(recipe, path, signal),
+    },
+    making,
+  );
+  return { reference, source: `oci-archive:${archive}` };
+}
+
+async function buildArchive(recipe: ImageRecipe, to: string, signal: AbortSignal): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'kmm-image-'));
+  try {
+    const context = join(folder, 'context');
+    await mkdir(context);
+    await recipe.fill(context, signal);
+    await writeFile(join(folder, 'Dockerfile'), recipe.dockerfile);
+    const storage = ['--root', join(folder, 'storage'), '--runroot', join(folder, 'run'), '--storage-driver', 'vfs'];
+    const buildah = (...args: string[]) => runOrThrow('buildah', [...storage, ...args], { signal });
+    const args = Object.entries(recipe.buildArgs ?? {}).map(([name, value]) => `--build-arg=${name}=${value}`);
+    const file = `--file=${join(folder, 'Dockerfile')}`;
+    await buildah('build', '--quiet', '--isolation=chroot', ...args, file, `--tag=${recipe.reference}`, context);
+    await buildah('push', '--quiet', recipe.reference, `oci-archive:${to}`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,103 @@
+/** The operator as users install it: the image of `make images` out of the bed's registry, by the Helm chart. */
+import { join } from 'node:path';
+
+import type { KubeObject } from '../../../src/kube/objects.ts';
+import { defineResource } from '../../../src/kube/resources.ts';
+import { eventually } from '../../harness/eventually.ts';
+import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
+import { runOrThrow } from '../../harness/run.ts';
+import type { Bed } from './bed.ts';
+import type { BedOperator } from './operator.ts';
+import type { OperatorPackage } from './operator-package.ts';
+
+const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'kmm');
+const RELEASE = 'kmm';
+const PODS_OF_IT = 'app.kubernetes.io/name=kmm,app.kubernetes.io/component=manager';
+/** An image with Node takes minutes to unpack under emulation. */
+const TIMEOUT_MS = 600_000;
+
+interface Deployment extends KubeObject {
+  readonly spec: { readonly replicas?: number };
+  readonly status?: { readonly availableReplicas?: number; readonly updatedReplicas?: number };
+}
+
+const DEPLOYMENTS = defineResource<Deployment>({
+  group: 'apps',
+  version: 'v1',
+  kind: 'Deployment',
+  plural: 'deployments',
+  namespaced: true,
+});
+
+export class InstalledOperator implements BedOperator {
+  readonly manner = 'as pods, installed with the Helm chart';
+  readonly #bed: Bed;
+  readonly #package: OperatorPackage;
+
+  constructor(bed: Bed, from: OperatorPackage) {
+    this.#bed = bed;
+    this.#package = from;
+  }
+
+  async install(): Promise<void> {
+    const [repository = '', tag = ''] = splitTag(this.#package.image.reference);
+    const values = [`image.repository=${repository}`, `image.tag=${tag}`].flatMap((value) => ['--set', value]);
+    const place = ['--namespace', OPERATOR_NAMESPACE, '--create-namespace'];
+    await runOrThrow(this.#package.helm, ['upgrade', '--install', RELEASE, CHART, ...place, ...values], {
+      env: {
+        PATH: '/usr/bin:/bin',
+        HOME: this.#bed.controlPlane.directory,
+        KUBECONFIG: this.#bed.controlPlane.kubeconfig,
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    const { spec } = await this.#deployment();
+    if (spec.replicas === 0) await this.#scale(2);
+    await eventually(
+      async () => {
+        const { spec, status } = await this.#deployment();
+        if (status?.availableReplicas === spec.replicas && status?.updatedReplicas === spec.replicas) return;
+        throw new Error(`${status?.availableReplicas ?? 0} of ${spec.replicas} replicas are available`);
+      },
+      { what: 'the operator to be available', timeoutMs: TIMEOUT_MS, intervalMs: 500 },
+    );
+  }
+
+  async kill(): Promise<void> {
+    await this.#scale(0);
+    const pods = ['delete', 'pods', '-n', OPERATOR_NAMESPACE, '-l', PODS_OF_IT, '--grace-period=0', '--force'];
+    await this.#bed.controlPlane.kubectl(pods);
+    await eventually(
+      async () => {
+        for (const node of this.#bed.nodes) {
+          const { output } = await node.exec("pgrep -f '[/]opt/kmm/kmm.mjs'");
+          if (output.trim() !== '') throw new Error(`pid ${output.trim()} still runs on ${node.name}`);
+        }
+      },
+      { what: 'the end of the operator', timeoutMs: TIMEOUT_MS, intervalMs: 500 },
+    );
+  }
+
+  log(): Promise<string> {
+    const lines = ['--tail=60', '--prefix', '--all-containers'];
+    return this.#bed.controlPlane.kubectl(['logs', '-n', OPERATOR_NAMESPACE, '-l', PODS_OF_IT, ...lines], {
+      signal: AbortSignal.timeout(30_000),
+    });
+  }
+
+  #deployment(): Promise<Deployment> {
+    return this.#bed.admin.get(DEPLOYMENTS, { namespace: OPERATOR_NAMESPACE, name: RELEASE });
+  }
+
+  async #scale(replicas: number): Promise<void> {
+    await this.#bed.admin.patch(DEPLOYMENTS, { namespace: OPERATOR_NAMESPACE, name: RELEASE }, { spec: { replicas } });
+  }
+}
+
+/** The registry's port has a colon too. */
+function splitTag(image: string): readonly [string, string] {
+  const at = image.lastIndexOf(':');
+  return [image.slice(0, at), image.slice(at + 1)];
+}

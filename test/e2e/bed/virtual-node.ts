@@ -1,0 +1,222 @@
+/** A node that is a virtual machine: qemu in pure emulation, with a disk that outlives reboots. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { eventually } from '../../harness/eventually.ts';
+import { commandLine, signalProcess } from '../../harness/processes.ts';
+import { runOrThrow } from '../../harness/run.ts';
+import { type Authority, writeNodeCredentials } from './credentials.ts';
+import { type GuestIdentity, guestFiles } from './guest-config.ts';
+import type { Kernel } from './kernels.ts';
+
+/** Megabytes of memory that a guest has; its qemu takes 650 MB at first and up to 1.5 GB. */
+const MEMORY_MB = 1_536;
+/** Two nodes share this machine; a guest whose processors wait for one another's time wastes it on spinlocks. */
+const PROCESSORS = Math.max(1, Math.min(2, Math.floor(availableParallelism() / 2)));
+/** Made for emulation: no mitigations, no calibration of clocks; a panic ends the machine. */
+const KERNEL_ARGUMENTS =
+  'console=ttyS0 quiet loglevel=4 mitigations=off nokaslr tsc=reliable no_timer_check random.trust_cpu=on net.ifnames=0 panic=-1';
+const EXEC_PORT = 2_222;
+const KUBELET_PORT = 10_250;
+
+export interface NodeMaterial {
+  /** Path of the ext4 image that the node's disk lies over. */
+  readonly disk: string;
+  readonly authority: Authority;
+}
+
+/** Output of a command in the guest, both streams. */
+export interface ExecResult {
+  readonly code: number;
+  readonly output: string;
+}
+
+/**
+ * A node of the bed. All that is known of it lies in its folder, so that another process of this machine can go on with it: make one with
+ * create(), or with attach() where there is one.
+ */
+export class VirtualNode {
+  readonly name: string;
+  readonly address: string;
+  readonly #folder: string;
+
+  private constructor(folder: string, { name, address }: { readonly name: string; readonly address: string }) {
+    this.name = name;
+    this.address = address;
+    this.#folder = folder;
+  }
+
+  /** Writes its disk and its configuration into a new folder; does not start it. */
+  static async create(folder: string, guest: GuestIdentity, material: NodeMaterial): Promise<VirtualNode> {
+    const config = join(folder, 'config');
+    await mkdir(config, { recursive: true });
+    for (const [path, text] of Object.entries(guestFiles(guest))) {
+      await mkdir(dirname(join(config, path)), { recursive: true });
+      await writeFile(join(config, path), text);
+    }
+    await writeNodeCredentials(config, guest, material.authority);
+    await writeFile(join(config, 'ca.crt'), await readFile(material.authority.certificate));
+    // A tar is a whole number of blocks already.
+    await runOrThrow('tar', ['-C', config, '-cf', join(folder, 'config.tar'), '.']);
+    const overlay = ['create', '-q', '-f', 'qcow2', '-b', material.disk, '-F', 'raw', join(folder, 'disk.qcow2')];
+    await runOrThrow('qemu-img', overlay);
+    return new VirtualNode(folder, guest);
+  }
+
+  static attach(folder: string, guest: { readonly name: string; readonly address: string }): VirtualNode {
+    return new VirtualNode(folder, guest);
+  }
+
+  /** What the guest wrote to its serial console, over all boots. */
+  get consoleLog(): string {
+    return join(this.#folder, 'console.log');
+  }
+
+  /**
+   * Starts it; returns as soon as qemu runs.
+   *
+   * @param kernelArguments more of the kernel's command line, as `module.sig_enforce=1`
+   */
+  async start(kernel: Kernel, kernelArguments: readonly string[] = []): Promise<void> {
+    await rm(join(this.#folder, 'pid'), { force: true });
+    const log = openSync(join(this.#folder, 'qemu.log'), 'a');
+    // Whoever ends what runs from the bed's folder ends this too: that is why it is started through a link there.
+    const program = join(this.#folder, '..', '..', 'bin', 'qemu-system-x86_64');
+    const child = spawn(program, this.#arguments(kernel, kernelArguments), {
+      cwd: this.#folder,
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+    child.unref();
+    await writeFile(this.#argumentsFile, JSON.stringify(kernelArguments));
+    await writeFile(join(this.#folder, 'pid'), String(child.pid));
+  }
+
+  /** Those of the present boot that start() was given. */
+  async kernelArguments(): Promise<readonly string[]> {
+    return JSON.parse(await readFile(this.#argumentsFile, 'utf8').catch(() => '[]'));
+  }
+
+  get #argumentsFile(): string {
+    return join(this.#folder, 'kernel-arguments.json');
+  }
+
+  /** Paths are relative to the node's folder, but for those of the kernel. */
+  #arguments(kernel: Kernel, kernelArguments: readonly string[]): readonly string[] {
+    const forward = (port: number) => `hostfwd=tcp:${this.address}:${port}-10.0.2.15:${port}`;
+    const options: Readonly<Record<string, readonly string[]>> = {
+      M: ['q35,hpet=off'],
+      accel: ['tcg,thread=multi,tb-size=256'],
+      cpu: ['max,la57=off'],
+      smp: [String(PROCESSORS)],
+      m: [String(MEMORY_MB)],
+      display: ['none'],
+      kernel: [kernel.image],
+      initrd: [kernel.initrd],
+      append: [[KERNEL_ARGUMENTS, ...kernelArguments].join(' ')],
+      drive: [
+        'file=disk.qcow2,if=none,id=d0,cache=unsafe,discard=unmap',
+        'file=config.tar,if=none,id=d1,format=raw,readonly=on',
+      ],
+      netdev: [`user,id=n0,${forward(KUBELET_PORT)},${forward(EXEC_PORT)}`],
+      device: [
+        'virtio-blk-pci,drive=d0',
+        'virtio-blk-pci,drive=d1',
+        'virtio-net-pci,netdev=n0,romfile=',
+        'virtio-rng-pci',
+      ],
+      chardev: ['file,id=c0,path=console.log,append=on'],
+      serial: ['chardev:c0'],
+    };
+    const words = Object.entries(options).flatMap(([name, values]) => values.flatMap((value) => [`-${name}`, value]));
+    return ['-nodefaults', '-no-user-config', '-no-reboot', ...words];
+  }
+
+  /** Runs a shell command in the guest as root. Fails while the guest is paused, off or not far enough. */
+  exec(command: string, signal: AbortSignal = AbortSignal.timeout(60_000)): Promise<ExecResult> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host: this.address, port: EXEC_PORT, signal });
+      let text = '';
+      socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      socket.once('error', (cause) =>
+        reject(new Error(`cannot run \`${command}\` on ${this.name}: ${cause.message}`, { cause })),
+      );
+      socket.once('close', () => {
+        const end = /\nbed-exit (\d+)\n$/.exec(text);
+        if (end === null) reject(new Error(`\`${command}\` on ${this.name} was cut off: ${text.slice(-500)}`));
+        else resolve({ code: Number(end[1]), output: text.slice(0, end.index) });
+      });
+      socket.once('connect', () => socket.write(`${Buffer.from(command).toString('base64')}\n`));
+    });
+  }
+
+  /** As exec(), tried again until it works within 60 s; a command that fails throws what it said. */
+  async output(command: string): Promise<string> {
+    const { code, output } = await eventually((signal) => this.exec(command, signal), {
+      what: `${this.name} to run \`${command}\``,
+      timeoutMs: 60_000,
+      intervalMs: 500,
+    });
+    if (code !== 0) throw new Error(`\`${command}\` on ${this.name} ended with ${code}: ${output.trim()}`);
+    return output;
+  }
+
+  /** Off, as by a person who is careful: what was written is on the disk. */
+  async shutDown(): Promise<void> {
+    // The answer never comes: the connection ends with the machine.
+    await this.exec(
+      'sync; echo s > /proc/sysrq-trigger; echo u > /proc/sysrq-trigger; echo b > /proc/sysrq-trigger',
+    ).catch(() => undefined);
+    await this.#untilOff().catch(() => this.kill());
+  }
+
+  /** Off at once, as by a power cut. */
+  async kill(): Promise<void> {
+    const pid = await this.#pid();
+    if (pid === undefined) return;
+    signalProcess(pid, 'SIGKILL');
+    await this.#untilOff();
+  }
+
+  /** The machine stands still: its kubelet says nothing more, its kernel keeps all it has. */
+  async pause(): Promise<void> {
+    signalProcess(await this.#runningPid(), 'SIGSTOP');
+  }
+
+  async resume(): Promise<void> {
+    signalProcess(await this.#runningPid(), 'SIGCONT');
+  }
+
+  async isOn(): Promise<boolean> {
+    return (await this.#pid()) !== undefined;
+  }
+
+  #untilOff(): Promise<void> {
+    return eventually(
+      async () => {
+        if (await this.isOn()) throw new Error('its qemu still runs');
+      },
+      { what: `${this.name} to be off`, timeoutMs: 60_000, intervalMs: 200 },
+    );
+  }
+
+  async #runningPid(): Promise<number> {
+    const pid = await this.#pid();
+    if (pid === undefined) throw new Error(`${this.name} is off`);
+    return pid;
+  }
+
+  /** Undefined when it is off; pids are reused, the program's path is not. */
+  async #pid(): Promise<number | undefined> {
+    const pid = Number(await readFile(join(this.#folder, 'pid'), 'utf8').catch(() => ''));
+    if (pid === 0) return undefined;
+    const [program] = await commandLine(pid);
+    return program?.endsWith('/bin/qemu-system-x86_64') ? pid : undefined;
+  }
+}

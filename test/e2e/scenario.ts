@@ -1,0 +1,245 @@
+/** What scenarios stand on: the bed of the run, and the Module kmm_hello as a user writes it. */
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, inject } from 'vitest';
+
+import { loadLabel, MODULE_NAME_LABEL, ROLE_LABEL, type Role, readyLabel } from '../../src/api/labels.ts';
+import { MODULES, type Module } from '../../src/api/module.ts';
+import { type Node, PODS, type Pod } from '../../src/kube/core.ts';
+import type { Condition } from '../../src/kube/objects.ts';
+import { AdminError } from '../harness/admin.ts';
+import { NAMESPACES } from '../harness/cluster.ts';
+import { eventually } from '../harness/eventually.ts';
+import { aModule, type ModuleBuilder } from '../harness/modules.ts';
+import { attachBed, type Bed } from './bed/bed.ts';
+import { diagnose } from './bed/diagnostics.ts';
+import { DEVICE_PLUGIN_IMAGE, HELLO_REPOSITORY, TOOLS_IMAGE } from './bed/images.ts';
+import type { VirtualNode } from './bed/virtual-node.ts';
+import { moduleEvents } from './guest.ts';
+
+/** Milliseconds that anything which runs in a guest may take: seconds on a quiet machine, minutes on one that tests something else too. */
+const PATIENCE_MS = 600_000;
+const INTERVAL_MS = 300;
+
+/** The resource that test/e2e/hello/device-plugin offers. */
+const HELLO_RESOURCE = 'kmm.example.com/hello';
+
+/** Call it at the top level of a scenario's file. */
+export function useScenario(namespace: string): Scenario {
+  const scenario = new Scenario(namespace);
+  beforeAll(() => scenario.start());
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') await scenario.tell(task.name);
+  });
+  afterAll(() => scenario.stop());
+  return scenario;
+}
+
+export class Scenario {
+  /** Of everything that the scenario creates. */
+  readonly namespace: string;
+  readonly ref: { readonly namespace: string; readonly name: string };
+  #bed: Bed | undefined;
+
+  constructor(namespace: string) {
+    this.namespace = namespace;
+    this.ref = { namespace, name: 'hello' };
+  }
+
+  get bed(): Bed {
+    if (this.#bed === undefined) throw new Error('the scenario is started before its first test, not before');
+    return this.#bed;
+  }
+
+  async start(): Promise<void> {
+    const bed = await attachBed(inject('bedDirectory'));
+    this.#bed = bed;
+    await bed.admin.create(NAMESPACES, { metadata: { name: this.namespace } });
+  }
+
+  /** Leaves the nodes as they were found, also after a failure: on, Ready, and without the module. */
+  async stop(): Promise<void> {
+    const { bed } = this;
+    try {
+      await bed.restore();
+      await bed.admin.delete(MODULES, this.ref);
+      await this.untilGone();
+      await bed.admin.delete(NAMESPACES, { name: this.namespace });
+      await eventually(async () => expect(await this.pods()).toEqual([]), {
+        what: `the pods of ${this.namespace} to be gone`,
+        timeoutMs: PATIENCE_MS,
+        intervalMs: INTERVAL_MS,
+      });
+    } finally {
+      await bed.admin.close();
+    }
+  }
+
+  /** Prints what a person would look at after a failure. */
+  async tell(test: string): Promise<void> {
+    const folder = join('out', 'e2e', `${this.namespace}-${test.replaceAll(/[^a-z0-9]+/gi, '-').slice(0, 60)}`);
+    process.stderr.write(`\n${await diagnose(this.bed, folder)}\n`);
+  }
+
+  /** kmm_hello with its device plugin. */
+  helloWithPlugin(): ModuleBuilder {
+    return this.hello().withDevicePlugin({ image: DEVICE_PLUGIN_IMAGE });
+  }
+
+  /** kmm_hello as docs/usage/loader-containers.md has it, from a prebuilt image for each kernel. */
+  hello(): ModuleBuilder {
+    return aModule(this.ref.name)
+      .inNamespace(this.namespace)
+      .withSelector({ 'kubernetes.io/os': 'linux' })
+      .withMapping({ regexp: '-cloud-amd64$', containerImage: `${HELLO_REPOSITORY}:\${KERNEL_FULL_VERSION}` })
+      .withLoader({
+        terminationGracePeriodSeconds: 300,
+        securityContext: { readOnlyRootFilesystem: true },
+        // Each probe is a process in the container: a second of work under emulation.
+        readinessProbe: {
+          exec: { command: ['grep', '-q', 'live', '/sys/module/kmm_hello/initstate'] },
+          // One second is little under emulation.
+          timeoutSeconds: 20,
+          periodSeconds: 10,
+        },
+      });
+  }
+
+  async apply(module: ModuleBuilder): Promise<void> {
+    await this.bed.admin.create(MODULES, module.build());
+  }
+
+  module(): Promise<Module> {
+    return this.bed.admin.get(MODULES, this.ref);
+  }
+
+  async deleteModule(): Promise<void> {
+    await this.bed.admin.delete(MODULES, this.ref);
+  }
+
+  /** The Module once it says of its present generation that so many nodes have it and nothing is in progress or wrong. */
+  untilLoaded(nodes: number): Promise<Module> {
+    return this.eventually(`Module ${this.ref.name} to be loaded on ${nodes} nodes`, async () => {
+      const module = await this.module();
+      expect(module.status).toMatchObject({
+        observedGeneration: module.metadata.generation,
+        loaded: `${nodes}/${nodes}`,
+        conditions: expect.arrayContaining([
+          expect.objectContaining({ type: 'Ready', status: 'True' }),
+          expect.objectContaining({ type: 'Progressing', status: 'False' }),
+          expect.objectContaining({ type: 'Degraded', status: 'False' }),
+        ]),
+      });
+      return module;
+    });
+  }
+
+  /** The Module once its condition is as expected. */
+  untilCondition(expected: Partial<Condition> & Pick<Condition, 'type'>): Promise<Condition> {
+    return this.eventually(`Module ${this.ref.name} to be ${JSON.stringify(expected)}`, async () => {
+      const found = (await this.module()).status?.conditions?.find(({ type }) => type === expected.type);
+      if (found === undefined) throw new Error(`it has no condition ${expected.type}`);
+      expect(found).toMatchObject(expected);
+      return found;
+    });
+  }
+
+  untilGone(): Promise<void> {
+    return this.eventually(`Module ${this.ref.name} to be gone`, async () => {
+      const module = await this.module().catch((error: unknown) => {
+        if (error instanceof AdminError && error.status === 404) return undefined;
+        throw error;
+      });
+      if (module !== undefined) throw new Error(JSON.stringify(module.status?.conditions));
+    });
+  }
+
+  /** Of the scenario's namespace; with a role, those of the Module in it. */
+  pods(role?: Role): Promise<readonly Pod[]> {
+    const labels =
+      role === undefined ? {} : { labelSelector: `${MODULE_NAME_LABEL}=${this.ref.name},${ROLE_LABEL}=${role}` };
+    return this.bed.admin.list(PODS, { namespace: this.namespace, ...labels });
+  }
+
+  /** The loader pod of a node. */
+  async loaderOn({ name }: VirtualNode): Promise<Pod> {
+    const found = (await this.pods('module-loader')).filter(({ spec }) => spec?.nodeName === name);
+    const [pod] = found;
+    if (pod === undefined || found.length > 1) throw new Error(`${found.length} loaders on ${name}`);
+    return pod;
+  }
+
+  /** What the Module has on a node: values of its load and ready labels. */
+  async marks({
+    name,
+  }: VirtualNode): Promise<{ readonly load: string | undefined; readonly ready: string | undefined }> {
+    const { labels = {} } = (await this.bed.node(name)).metadata;
+    return { load: labels[loadLabel(this.ref)], ready: labels[readyLabel(this.ref)] };
+  }
+
+  /** Keys on a node that name the Module. */
+  leftOn(node: Node): readonly string[] {
+    const { labels = {}, annotations = {} } = node.metadata;
+    const mark = `/${this.ref.namespace}.${this.ref.name}.`;
+    return [...Object.keys(labels), ...Object.keys(annotations)].filter((key) => key.includes(mark));
+  }
+
+  /**
+   * Starts a pod that is given the device on a node and runs the script; the script's name for it is /dev/kmm_hello.
+   *
+   * @returns the pod once it is in one of the phases
+   */
+  async startReader(
+    name: string,
+    node: VirtualNode,
+    script: string,
+    phases: readonly string[] = ['Succeeded', 'Failed'],
+  ): Promise<Pod> {
+    const pod = { metadata: { namespace: this.namespace, name }, spec: readerSpec(node.name, script) };
+    await this.bed.controlPlane.kubectl(['create', '-f', '-'], {
+      input: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod }),
+    });
+    return this.eventually(`pod ${name} to be ${phases.join(' or ')}`, async () => {
+      const found = await this.bed.admin.get(PODS, { namespace: this.namespace, name });
+      const phase = found.status?.phase ?? '';
+      if (!phases.includes(phase)) throw new Error(`it is ${phase}: ${JSON.stringify(found.status)}`);
+      return found;
+    });
+  }
+
+  async deletePod(name: string): Promise<void> {
+    await this.bed.admin.delete(PODS, { namespace: this.namespace, name }, { gracePeriodSeconds: 1 });
+  }
+
+  log(pod: string): Promise<string> {
+    return this.bed.controlPlane.kubectl(['logs', '-n', this.namespace, pod]);
+  }
+
+  /** What the kernels of both nodes noted of the module so far: to be compared with later. */
+  async kernelRecords(): Promise<Readonly<Record<string, readonly string[]>>> {
+    const entries = this.bed.nodes.map(async (node) => [node.name, await moduleEvents(node)] as const);
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  /** Tries with the patience that guests need. */
+  eventually<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+    return eventually(attempt, { what, timeoutMs: PATIENCE_MS, intervalMs: INTERVAL_MS });
+  }
+}
+
+/** No taint keeps it away: it has to go where the test says. */
+function readerSpec(node: string, script: string) {
+  return {
+    nodeSelector: { 'kubernetes.io/hostname': node },
+    restartPolicy: 'Never',
+    automountServiceAccountToken: false,
+    terminationGracePeriodSeconds: 1,
+    containers: [
+      {
+        name: 'reader',
+        image: TOOLS_IMAGE,
+        command: ['sh', '-c', script],
+        resources: { limits: { [HELLO_RESOURCE]: '1' } },
+      },
+    ],
+  };
+}

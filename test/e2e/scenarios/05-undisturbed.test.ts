@@ -1,0 +1,138 @@
+/** What happens to nodes and to the operator does not unload a module. The kernels themselves are the witnesses: see moduleEvents. */
+import { beforeAll, expect, test } from 'vitest';
+
+import { NODES, PODS } from '../../../src/kube/core.ts';
+import { holds } from '../../harness/eventually.ts';
+import { TOOLS_IMAGE } from '../bed/images.ts';
+import { isLoaded } from '../guest.ts';
+import { useScenario } from '../scenario.ts';
+
+const scenario = useScenario('undisturbed');
+
+const LABEL = 'e2e.test/has-the-device';
+/** Long enough for an operator that is wrong to act: it hears of a change at once. */
+const A_WHILE_MS = 10_000;
+
+beforeAll(async () => {
+  for (const { name } of scenario.bed.nodes) await label(name, 'yes');
+  await scenario.apply(scenario.hello().withSelector({ [LABEL]: 'yes' }));
+  await scenario.untilLoaded(2);
+});
+
+test('a cordon unloads nothing', () =>
+  undisturbed(async () => {
+    await kubectl('cordon', 'vm1');
+    await loadedFor(A_WHILE_MS);
+    await kubectl('uncordon', 'vm1');
+  }));
+
+test('a drain of ordinary pods unloads nothing', () =>
+  undisturbed(async () => {
+    await startOrdinaryPod('drained');
+    await kubectl('drain', 'vm1', '--ignore-daemonsets', '--force', '--grace-period=1', '--timeout=300s');
+    await untilPodGone('drained');
+    await loadedFor(A_WHILE_MS);
+    await kubectl('uncordon', 'vm1');
+  }));
+
+test('a NoExecute taint, which evicts other pods, unloads nothing', () =>
+  undisturbed(async () => {
+    await startOrdinaryPod('evicted');
+    await kubectl('taint', 'node', 'vm1', 'maintenance=now:NoExecute');
+    await untilPodGone('evicted');
+    await loadedFor(A_WHILE_MS);
+    await kubectl('taint', 'node', 'vm1', 'maintenance-');
+  }));
+
+test('a selector label that vanishes for a minute unloads nothing', () =>
+  undisturbed(async () => {
+    await label('vm1', null);
+    await loadedFor(60_000);
+    await label('vm1', 'yes');
+  }));
+
+test('a node that falls silent and comes back keeps its module', () =>
+  undisturbed(async () => {
+    const { bed } = scenario;
+    const { bootID } = (await bed.node('vm1')).status?.nodeInfo ?? {};
+    await bed.vm1.pause();
+    try {
+      await bed.untilUnreachable(bed.vm1);
+      await scenario.untilCondition({ type: 'Degraded', status: 'True', reason: 'NodesSkipped' });
+    } finally {
+      await bed.vm1.resume();
+    }
+    const node = await bed.untilReady(bed.vm1);
+    expect(node.status?.nodeInfo?.bootID).toBe(bootID);
+  }));
+
+test('an operator that is killed and started again unloads nothing, whatever it missed', () =>
+  undisturbed(async () => {
+    await scenario.bed.operator.kill();
+    await label('vm1', null);
+    await kubectl('taint', 'node', 'vm2', 'maintenance=now:NoExecute');
+    await loadedFor(A_WHILE_MS);
+    await scenario.bed.operator.start();
+    await loadedFor(A_WHILE_MS);
+    await label('vm1', 'yes');
+    await kubectl('taint', 'node', 'vm2', 'maintenance-');
+  }));
+
+/** Holds that across `happens` neither kernel loaded or unloaded the module, no loader was replaced, and all is well in the end. */
+async function undisturbed(happens: () => Promise<void>): Promise<void> {
+  const records = await scenario.kernelRecords();
+  expect(records).toEqual({ vm1: ['load'], vm2: ['load'] });
+  const loaders = await loaderContainers();
+  await happens();
+  await scenario.untilLoaded(2);
+  expect(await scenario.kernelRecords()).toEqual(records);
+  expect(await loaderContainers()).toEqual(loaders);
+}
+
+async function loadedFor(forMs: number): Promise<void> {
+  await holds(
+    async () => {
+      for (const node of scenario.bed.nodes) expect(await isLoaded(node)).toBe(true);
+    },
+    { what: 'the module in the kernels of both nodes', forMs, intervalMs: 1_000 },
+  );
+}
+
+async function loaderContainers(): Promise<readonly string[]> {
+  const pods = await scenario.pods('module-loader');
+  return pods.map(({ status }) => status?.containerStatuses?.[0]?.containerID ?? '').toSorted();
+}
+
+function kubectl(...args: readonly string[]): Promise<string> {
+  return scenario.bed.controlPlane.kubectl(args);
+}
+
+async function label(node: string, value: string | null): Promise<void> {
+  await scenario.bed.admin.patch(NODES, { name: node }, { metadata: { labels: { [LABEL]: value } } });
+}
+
+/** One that tolerates nothing, on vm1. */
+async function startOrdinaryPod(name: string): Promise<void> {
+  const container = { name: 'c', image: TOOLS_IMAGE, command: ['sleep', '3600'] };
+  const spec = {
+    nodeSelector: { 'kubernetes.io/hostname': 'vm1' },
+    terminationGracePeriodSeconds: 1,
+    automountServiceAccountToken: false,
+    containers: [container],
+  };
+  const metadata = { name, namespace: scenario.namespace };
+  await scenario.bed.controlPlane.kubectl(['create', '-f', '-'], {
+    input: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec }),
+  });
+  await scenario.eventually(`pod ${name} to run`, async () => {
+    const { status } = await scenario.bed.admin.get(PODS, metadata);
+    expect(status?.phase).toBe('Running');
+  });
+}
+
+async function untilPodGone(name: string): Promise<void> {
+  await scenario.eventually(`pod ${name} to be gone`, async () => {
+    const names = (await scenario.pods()).map(({ metadata }) => metadata.name);
+    expect(names).not.toContain(name);
+  });
+}

@@ -1,0 +1,44 @@
+/** Capabilities, as the kernels of the nodes know them. */
+import { beforeAll, expect, test } from 'vitest';
+
+import { ProcessOperator } from '../bed/operator.ts';
+import type { VirtualNode } from '../bed/virtual-node.ts';
+import { useScenario } from '../scenario.ts';
+
+const scenario = useScenario('privileges');
+
+/** Capability 16. Source: linux/capability.h. */
+const CAP_SYS_MODULE = '0000000000010000';
+const NONE = '0000000000000000';
+
+beforeAll(async () => {
+  await scenario.apply(scenario.hello());
+  await scenario.untilLoaded(2);
+});
+
+test('the loader has no capability but that of loading modules, on every node', async () => {
+  for (const node of scenario.bed.nodes) {
+    const status = await statusOf(node, '[/]usr/local/bin/load.sh');
+    for (const set of ['CapEff', 'CapPrm', 'CapBnd']) expect(status).toContain(`${set}:\t${CAP_SYS_MODULE}\n`);
+    expect(status).toContain('NoNewPrivs:\t1\n');
+    // 2: a filter is in force.
+    expect(status).toContain('Seccomp:\t2\n');
+  }
+});
+
+test('the operator has no capability and is not root', async ({ skip }) => {
+  const { nodes, operator } = scenario.bed;
+  skip(operator instanceof ProcessOperator, 'the operator runs as a process');
+  for (const node of nodes) {
+    const status = await statusOf(node, '[/]opt/kmm/kmm.mjs');
+    for (const set of ['CapEff', 'CapPrm', 'CapBnd']) expect(status).toContain(`${set}:\t${NONE}\n`);
+    expect(status).toMatch(/^Uid:\t65532\t/m);
+    expect(status).toContain('NoNewPrivs:\t1\n');
+    expect(status).toContain('Seccomp:\t2\n');
+  }
+});
+
+/** /proc/PID/status of the oldest process whose command line has this. */
+function statusOf(node: VirtualNode, pattern: string): Promise<string> {
+  return node.output(`cat "/proc/$(pgrep -o -f '${pattern}')/status"`);
+}
