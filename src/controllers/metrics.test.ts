@@ -14,6 +14,7 @@ describe('metricsReference', () => {
     const lastOfOurs = names.findLastIndex((name) => name.startsWith('kmm_'));
     expect(names.slice(0, lastOfOurs + 1)).toEqual([
       'kmm_watch_last_event_age_seconds',
+      'kmm_cache_objects',
       'kmm_modules',
       'kmm_module_nodes',
       'kmm_module_kernels',

@@ -130,9 +130,12 @@ export class Nodes {
     await this.#admin.patch(NODES, { name }, { spec: { taints } }, { type: 'strategic' });
   }
 
+  /** A list of taints is one value to the API server: what others have put there stays. */
   async untaint(name: string, key: string): Promise<void> {
-    const patch = { spec: { taints: [{ $patch: 'delete', key }] } };
-    await this.#admin.patch(NODES, { name }, patch, { type: 'strategic' });
+    const { metadata, spec } = await this.#admin.get(NODES, { name });
+    const taints = (spec?.taints ?? []).filter((taint) => taint.key !== key);
+    const { resourceVersion } = metadata;
+    await this.#admin.patch(NODES, { name }, { metadata: { resourceVersion }, spec: { taints } });
   }
 
   /** Sets labels; null takes one away. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { buildProblem } from './build-errors.ts';
+import { buildProblem, logOfFailure } from './build-errors.ts';
 import type { FailureCause } from './failure.ts';
 
 const PLACE = { registry: 'r.example', hasCredentials: () => false };
@@ -11,6 +11,12 @@ test.each<[string, string[], FailureCause, RegExp]>([
     ['kmod.c:1: error', RUN],
     'user',
     /The step "RUN make" of the Dockerfile fails with exit status 2; its last lines are below/,
+  ],
+  [
+    'a command with quotes and colons of its own',
+    ['Error: building at STEP "RUN echo "license: abc" && exit 3": while running runtime: exit status 3'],
+    'user',
+    /The step "RUN echo "license: abc" && exit 3" of the Dockerfile fails with exit status 3;/,
   ],
   [
     'a file that is missing',
@@ -107,4 +113,9 @@ test.each<[string, string[], FailureCause, RegExp]>([
 test('a step as long as a script is shown by its beginning', () => {
   const { sentence } = buildProblem([`Error: building at STEP "RUN ${'x'.repeat(5_000)}": exit status 1`], PLACE);
   expect(sentence.length).toBeLessThan(300);
+});
+
+test('what a failed command printed is shown without what buildah adds to it', () => {
+  const lines = ['kmod.c:1: error', 'subprocess exited with status 2', 'subprocess exited with status 2', RUN];
+  expect(logOfFailure(lines)).toBe('kmod.c:1: error');
 });

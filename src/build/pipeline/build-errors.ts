@@ -19,6 +19,18 @@ const NETWORK_IN_RUN = [
   /\b(?:429 Too Many Requests|50[0234] [A-Z])/,
 ];
 
+/** A step may have quotes and colons of its own: where a command failed, what comes behind the step is known. */
+const COMMAND_FAILED = /^building at STEP "(.*)": (?:while running runtime: )?exit status \d+$/s;
+const STEP_FAILED = /^building at STEP "(.*?)"?: /s;
+
+/** What buildah adds to the output of a command that failed: the sentence says it already. */
+const ADDED_BY_BUILDAH = /^(?:subprocess exited with status \d+|Error: building at STEP .*)$/s;
+
+/** The last lines of a build that failed, as its user has use for them. */
+export function logOfFailure(lines: readonly string[]): string {
+  return lines.filter((line) => !ADDED_BY_BUILDAH.test(line)).join('\n');
+}
+
 /**
  * Whose fault it is that `buildah build` failed, and what is to be done.
  *
@@ -26,7 +38,7 @@ const NETWORK_IN_RUN = [
  */
 export function buildProblem(lines: readonly string[], place: Omit<RegistryPlace, 'use' | 'reference'>): BuildProblem {
   const last = lines.findLast((line) => line.startsWith('Error: '))?.slice('Error: '.length) ?? lines.at(-1) ?? '';
-  const step = /^building at STEP "(.*?)"?: /s.exec(last)?.[1]?.trim();
+  const step = (COMMAND_FAILED.exec(last) ?? STEP_FAILED.exec(last))?.[1]?.trim();
   const tail = lines.join('\n');
   if (/no space left on device/i.test(tail)) return diskFull();
   if (step !== undefined && /^RUN\b/i.test(step)) return runProblem(step, last, tail);

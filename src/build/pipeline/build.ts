@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildProblem } from './build-errors.ts';
+import { buildProblem, logOfFailure } from './build-errors.ts';
 import { layOutSecrets } from './build-secrets.ts';
 import { type Buildah, readImageId } from './buildah.ts';
 import { tlsVerify } from './check.ts';
@@ -87,7 +87,7 @@ export async function build(
       isCluster: registries.isCluster,
     };
     const { blame, sentence } = buildProblem(error.lines, place);
-    throw new BuildFailure('build', blame, sentence, { log: error.lines.join('\n'), cause: error });
+    throw new BuildFailure('build', blame, sentence, { log: logOfFailure(error.lines), cause: error });
   }
   return { imageId: await readImageId(idFile), cached };
 }

@@ -94,8 +94,15 @@ describe('kmm support-bundle', () => {
       metadata: { name: 'kmm-0', namespace: OPERATOR_NAMESPACE, labels: { 'app.kubernetes.io/name': 'kmm' } },
       spec: {
         nodeName: node,
+        // The namespace wants what the level `restricted` asks for.
+        securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
         containers: [
-          { name: 'manager', image: 'kmm:1', env: [{ name: 'HTTPS_PROXY', value: `http://u:${PLANTED}@p` }] },
+          {
+            name: 'manager',
+            image: 'kmm:1',
+            env: [{ name: 'HTTPS_PROXY', value: `http://u:${PLANTED}@p` }],
+            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+          },
         ],
       },
     });
