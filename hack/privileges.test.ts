@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
 import type { AuditEvent } from '../test/harness/audit.ts';
 import { merge, summarize } from '../test/harness/operator-requests.ts';
-import { type GrantingRole, grantsOf, unusedGrants } from './privileges.ts';
+import { type GrantingRole, grantsOf, refusals, unusedGrants } from './privileges.ts';
 
 const OPERATOR = 'system:serviceaccount:kmm-system:kmm';
 
@@ -114,5 +114,18 @@ describe('a right', () => {
       rules: [{ apiGroups: ['kmm.sigs.x-k8s.io'], resources: ['modules/finalizers'], verbs: ['update'] }],
     };
     expect(unusedGrants(grantsOf([finalizers]), [])).toEqual([]);
+  });
+});
+
+describe('a refusal', () => {
+  const byRbac = (verb: string) => ({
+    request: `${verb} /nodes @cluster`,
+    message: `nodes is forbidden: User "x" cannot ${verb} resource "nodes" in API group "" at the cluster scope`,
+  });
+  const byPolicy = { request: 'list /nodes @cluster', message: "denied by ValidatingAdmissionPolicy 'kmm-nodes'" };
+
+  it('of what is granted is the moment of an API server that starts, unless a policy refuses', () => {
+    const all = [byRbac('list'), byRbac('delete'), byPolicy];
+    expect(refusals(['list /nodes @cluster'], all)).toEqual([byRbac('delete'), byPolicy]);
   });
 });
