@@ -92,7 +92,8 @@ export class Scenario {
       .withSelector({ 'kubernetes.io/os': 'linux' })
       .withMapping({ regexp: '-cloud-amd64$', containerImage: `${HELLO_REPOSITORY}:\${KERNEL_FULL_VERSION}` })
       .withLoader({
-        terminationGracePeriodSeconds: 300,
+        // Longer than anything is waited for: a loader that spends it has hung, and its test fails.
+        terminationGracePeriodSeconds: 1_800,
         securityContext: { readOnlyRootFilesystem: true },
         // Each probe is a process in the container: a second of work under emulation.
         readinessProbe: {

@@ -40,7 +40,7 @@ export class InstalledOperator implements BedOperator {
   }
 
   async install(): Promise<void> {
-    const [repository = '', tag = ''] = splitTag(this.#package.image.reference);
+    const [repository, tag] = splitTag(this.#package.image.reference);
     const values = [`image.repository=${repository}`, `image.tag=${tag}`].flatMap((value) => ['--set', value]);
     const place = ['--namespace', OPERATOR_NAMESPACE, '--create-namespace'];
     await runOrThrow(this.#package.helm, ['upgrade', '--install', RELEASE, CHART, ...place, ...values], {

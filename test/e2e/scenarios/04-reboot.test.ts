@@ -27,6 +27,7 @@ test('after a reboot into the same kernel the module is loaded again, and the ot
   expect(await moduleEvents(bed.vm2)).toEqual(before);
 });
 
+// The documented loader once tried to unload what was not there until its grace period was over: here it would never end.
 test('after a reboot into the other kernel label, image and module follow, and the DaemonSet that no node needs goes', async () => {
   const { bed } = scenario;
   const [newer, older] = bed.kernels;

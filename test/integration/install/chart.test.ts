@@ -118,6 +118,13 @@ describe('the chart', () => {
     ]);
   });
 
+  // On a node under load Node itself took a minute to start, and the liveness probe killed replica after replica: test/e2e.
+  it('gives a replica five minutes to start before it is taken for dead', async () => {
+    const { containers } = deploymentIn(await helm.template()).spec.template.spec;
+    const startupProbe = { httpGet: { path: '/healthz', port: 'probes' }, periodSeconds: 5, failureThreshold: 60 };
+    expect(containers).toMatchObject([{ startupProbe }]);
+  });
+
   it('leaves the user id to OpenShift where it is OpenShift', async () => {
     const own = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };
     const args = ['--api-versions', 'security.openshift.io/v1'];
