@@ -1,6 +1,8 @@
 /** A prebuilt image, loaded by a container of the user's (form 1), on two nodes with different kernels. */
 import { expect, test } from 'vitest';
 
+import type { Kernel } from '../bed/kernels.ts';
+import type { VirtualNode } from '../bed/virtual-node.ts';
 import { isLoaded, kernelLines } from '../guest.ts';
 import { useScenario } from '../scenario.ts';
 
@@ -27,13 +29,14 @@ test('a Module that is applied is loaded on both kernels, each with the file mad
 
 test('a pod that asks for the device as a resource reads from it, on each kernel', async () => {
   const { bed } = scenario;
-  for (const [node, kernel] of [[bed.vm1, bed.kernels[0]] as const, [bed.vm2, bed.kernels[1]] as const]) {
+  const read = async (node: VirtualNode, kernel: Kernel): Promise<void> => {
     const name = `reader-${node.name}`;
     const pod = await scenario.startReader(name, node, 'cat /dev/kmm_hello');
     expect(pod.status?.phase).toBe('Succeeded');
     expect(await scenario.log(name)).toBe(`hello kubernetes from ${kernel.release}\n`);
     await scenario.deletePod(name);
-  }
+  };
+  await Promise.all([read(bed.vm1, bed.kernels[0]), read(bed.vm2, bed.kernels[1])]);
 });
 
 function byKernel(a: { readonly kernelVersion: string }, b: { readonly kernelVersion: string }): number {

@@ -81,7 +81,7 @@ test('an operator that is killed and started again unloads nothing, whatever it 
 /** Holds that across `happens` neither kernel loaded or unloaded the module, no loader was replaced, and all is well in the end. */
 async function undisturbed(happens: () => Promise<void>): Promise<void> {
   const records = await scenario.kernelRecords();
-  expect(records).toEqual({ vm1: ['load'], vm2: ['load'] });
+  for (const events of Object.values(records)) expect(events.at(-1)).toBe('load');
   const loaders = await loaderContainers();
   await happens();
   await scenario.untilLoaded(2);
