@@ -1,4 +1,6 @@
 /** An operator that is started again whenever it ends, as a kubelet does it. */
+import { readFile } from 'node:fs/promises';
+
 import type { ControlPlane } from '../harness/control-plane.ts';
 import { type OperatorProcess, operatorKubeconfig, spawnOperator } from '../harness/operator.ts';
 
@@ -15,6 +17,8 @@ export class KeptOperator {
   readonly #lives: Promise<void>;
   #operator: OperatorProcess | undefined;
   #stopped = false;
+  /** Where the log of each life is. */
+  readonly logFiles: string[] = [];
   /** How each life ended: an exit code, or a signal. */
   readonly ends: (number | NodeJS.Signals)[] = [];
 
@@ -29,6 +33,12 @@ export class KeptOperator {
   /** The present life; undefined before the first has begun. */
   get process(): OperatorProcess | undefined {
     return this.#operator;
+  }
+
+  /** The last line of each life's log: why one ended that nobody killed. */
+  async lastWords(): Promise<readonly string[]> {
+    const texts = await Promise.all(this.logFiles.map((file) => readFile(file, 'utf8')));
+    return texts.map((text) => text.trim().split('\n').at(-1) ?? '');
   }
 
   /** SIGKILL. The next life begins at once. */
@@ -48,6 +58,7 @@ export class KeptOperator {
     const kubeconfig = await operatorKubeconfig(this.#controlPlane, server);
     while (!this.#stopped) {
       this.#operator = await spawnOperator(this.#controlPlane, { kubeconfig, flags, env });
+      this.logFiles.push(this.#operator.logFile);
       this.ends.push(await this.#operator.exited);
     }
   }

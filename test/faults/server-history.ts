@@ -142,8 +142,7 @@ class ServerHistory {
     for (const node of this.#nodes) {
       await nodes.uncordon(node);
       await nodes.setReady(node, true);
-      const { spec } = await nodes.get(node);
-      if (spec?.taints?.some(({ key }) => key === TAINT.key)) await nodes.untaint(node, TAINT.key);
+      await nodes.untaint(node, TAINT.key);
       await this.labelNode(node, true);
     }
   }

@@ -125,17 +125,31 @@ export class Nodes {
     await this.#admin.patch(NODES, { name }, { spec: { unschedulable: null } });
   }
 
-  /** Adds taints to those that are there. */
+  /** Adds taints to those that are there, or in the place of those with the same key. */
   async taint(name: string, ...taints: readonly Taint[]): Promise<void> {
-    await this.#admin.patch(NODES, { name }, { spec: { taints } }, { type: 'strategic' });
+    const keys = new Set(taints.map(({ key }) => key));
+    await this.#changeTaints(name, (standing) => [...standing.filter(({ key }) => !keys.has(key)), ...taints]);
   }
 
   /** A list of taints is one value to the API server: what others have put there stays. */
   async untaint(name: string, key: string): Promise<void> {
-    const { metadata, spec } = await this.#admin.get(NODES, { name });
-    const taints = (spec?.taints ?? []).filter((taint) => taint.key !== key);
-    const { resourceVersion } = metadata;
-    await this.#admin.patch(NODES, { name }, { metadata: { resourceVersion }, spec: { taints } });
+    await this.#changeTaints(name, (standing) => standing.filter((taint) => taint.key !== key));
+  }
+
+  /** A patch replaces the whole list, of which the node controller has its part: so it is bound to the version that was read. */
+  async #changeTaints(name: string, change: (taints: readonly Taint[]) => readonly Taint[]): Promise<void> {
+    await eventually(
+      async () => {
+        const { metadata, spec } = await this.get(name);
+        const { resourceVersion } = metadata;
+        await this.#admin.patch(
+          NODES,
+          { name },
+          { metadata: { resourceVersion }, spec: { taints: change(spec?.taints ?? []) } },
+        );
+      },
+      { what: `the taints of ${name} to be changed` },
+    );
   }
 
   /** Sets labels; null takes one away. */

@@ -6,13 +6,13 @@ import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { inParallel } from '../../harness/nodes.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
-import { fourNodes, mapped, untilLoadedEverywhere } from './loaded.ts';
+import { fourNodes, mapped, PATIENT_LEASE, untilDegraded, untilLoadedEverywhere } from './loaded.ts';
 import { FLOOD_MODULES, LONG_TEST_MS, MINUTES } from './settings.ts';
 
 const EVENTS_A_MINUTE = 10_000;
 const MOST_MB = 400;
 
-const kmm = useOperatedCluster('flood', { controlPlane: { disableQpsLimits: true } });
+const kmm = useOperatedCluster('flood', { controlPlane: { disableQpsLimits: true }, flags: PATIENT_LEASE });
 
 it(
   'a flood of Modules and of node events keeps no Module waiting, and one that fails for ever hurts nobody',
@@ -25,7 +25,7 @@ it(
         .withSelector(nodesOf('flooded'))
         .withKernel('6.1.0', 'registry.test/sim-crash:1'),
     );
-    await kmm.untilCondition(failing, { type: 'Degraded', status: 'True' });
+    await untilDegraded(kmm, failing);
     const healthy = await fourNodes(kmm, 'healthy');
     await untilLoadedEverywhere(kmm, healthy, '1');
 
@@ -74,7 +74,7 @@ it(
         `${FLOOD_MODULES} Modules, ${Math.round(events / minutes)} events a minute: rollouts over 4 nodes took ${took.join(', ')} s; ` +
           `${Math.round(rssMB)} MB, ${Math.round(rssPeakMB)} at most, ${Math.round(cpuSeconds)} s of a core`,
       );
-      await kmm.untilCondition(failing, { type: 'Degraded', status: 'True' });
+      await untilDegraded(kmm, failing);
       expect(rssPeakMB).toBeLessThan(MOST_MB);
     } finally {
       done.abort();

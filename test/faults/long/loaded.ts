@@ -12,6 +12,13 @@ const SLOW = { timeoutMs: 900_000, intervalMs: 1_000 };
 const imageOf = (tag: string): string => `registry.test/kmod:${tag}`;
 export const mapped = (tag: string) => ({ kernelMappings: [{ regexp: '.', containerImage: imageOf(tag) }] });
 
+/** A lease that outlasts a restart of the API server, and a machine that is very busy. */
+export const PATIENT_LEASE = [
+  '--leader-elect-lease-duration=60s',
+  '--leader-elect-renew-deadline=50s',
+  '--leader-elect-retry-period=1s',
+];
+
 /** A Module with a device plugin, and four nodes of four kernels for it. */
 export async function fourNodes(kmm: OperatedCluster, name: string): Promise<ModuleRef> {
   const namespace = await kmm.cluster.freshNamespace(name);
@@ -32,6 +39,16 @@ export function untilLoadedEverywhere(kmm: OperatedCluster, ref: ModuleRef, tag:
       expect(pods.map(({ spec }) => spec?.containers[0]?.image)).toEqual(Array(4).fill(imageOf(tag)));
     },
     { what: `${ref.name} to be loaded from image ${tag}`, ...SLOW },
+  );
+}
+
+export function untilDegraded(kmm: OperatedCluster, ref: ModuleRef): Promise<void> {
+  return eventually(
+    async () => {
+      const { status } = await kmm.module(ref);
+      expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Degraded', status: 'True' }));
+    },
+    { what: `${ref.name} to be Degraded`, ...SLOW },
   );
 }
 

@@ -8,7 +8,7 @@ import { countByVerbAndResource } from '../../harness/audit.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { playTogether } from '../server-history.ts';
-import { untilQuiet } from './loaded.ts';
+import { PATIENT_LEASE, untilQuiet } from './loaded.ts';
 import { LONG_TEST_MS, MINUTES, SEED } from './settings.ts';
 
 const AT_ONCE = 6;
@@ -16,7 +16,7 @@ const AT_ONCE = 6;
 const MOST_GROWTH_MB = 60;
 
 const kmm = useOperatedCluster('soak', {
-  flags: ['--leader-elect-lease-duration=60s', '--leader-elect-renew-deadline=50s', '--leader-elect-retry-period=1s'],
+  flags: PATIENT_LEASE,
 });
 
 /** What the operator caches, against what the server has; a list of what differs. */
