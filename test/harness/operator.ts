@@ -202,6 +202,11 @@ export class OperatorProcess {
     await this.exited;
   }
 
+  /** Lets this process end while the operator runs on; whoever ends what runs from the cluster's folder ends it. */
+  detach(): void {
+    this.#child.unref();
+  }
+
   /** SIGSTOP: it does nothing more, and nobody is told. */
   pause(): void {
     this.#child.kill('SIGSTOP');

@@ -120,6 +120,8 @@ async function launch(
       },
       { what: 'an answer of the registry', timeoutMs: 10_000 },
     );
+    // Who ends it by its folder need not wait for it.
+    if (options.program !== undefined) child.unref();
     return { child, port: Number(port) };
   } catch (error) {
     await ended(child);

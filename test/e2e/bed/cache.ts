@@ -24,7 +24,7 @@ export interface Making {
 
 /**
  * Path of the thing, made now if it is not there. Another making of it is waited for, not repeated; an interrupted one leaves nothing that
- * counts. Things of the same name that were last made 30 days ago or more are removed when a new one is made.
+ * counts. Things of the same name that were made a week ago or earlier are removed when a new one is made.
  */
 export async function made(recipe: Recipe, { progress, signal }: Making): Promise<string> {
   const cache = cacheFolder();
@@ -65,14 +65,14 @@ function hashOf(recipe: Recipe['recipe']): string {
   return hash.digest('hex').slice(0, 12);
 }
 
-const MONTH_MS = 30 * 24 * 60 * 60 * 1000;
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** Root images are half a gigabyte each, and kernels come every few weeks. */
 async function removeOld(cache: string, name: string): Promise<void> {
   const own = new RegExp(`^${name}-[0-9a-f]{12}$`);
   for (const entry of (await readdir(cache)).filter((entry) => own.test(entry))) {
     const path = join(cache, entry);
-    if (Date.now() - (await stat(path)).mtimeMs > MONTH_MS) await rm(path, { recursive: true, force: true });
+    if (Date.now() - (await stat(path)).mtimeMs > WEEK_MS) await rm(path, { recursive: true, force: true });
   }
 }
 

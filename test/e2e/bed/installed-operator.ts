@@ -13,6 +13,12 @@ import type { OperatorPackage } from './operator-package.ts';
 const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'kmm');
 const RELEASE = 'kmm';
 const PODS_OF_IT = 'app.kubernetes.io/name=kmm,app.kubernetes.io/component=manager';
+/** A guest that gets a third of a processor cannot renew a Lease in the usual 10 s. */
+const LEASE = [
+  '--leader-elect-lease-duration=60s',
+  '--leader-elect-renew-deadline=40s',
+  '--leader-elect-retry-period=5s',
+];
 /** An image with Node takes minutes to unpack under emulation. */
 const TIMEOUT_MS = 600_000;
 
@@ -41,7 +47,11 @@ export class InstalledOperator implements BedOperator {
 
   async install(): Promise<void> {
     const [repository, tag] = splitTag(this.#package.image.reference);
-    const values = [`image.repository=${repository}`, `image.tag=${tag}`].flatMap((value) => ['--set', value]);
+    const values = [
+      `image.repository=${repository}`,
+      `image.tag=${tag}`,
+      ...LEASE.map((flag, index) => `extraArgs[${index}]=${flag}`),
+    ].flatMap((value) => ['--set', value]);
     const place = ['--namespace', OPERATOR_NAMESPACE, '--create-namespace'];
     await runOrThrow(this.#package.helm, ['upgrade', '--install', RELEASE, CHART, ...place, ...values], {
       env: {

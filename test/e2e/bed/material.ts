@@ -8,11 +8,11 @@ import { bootableKernels } from './kernels.ts';
 import { operatorPackage } from './operator-package.ts';
 import { rootImage } from './root-image.ts';
 
-/** Finds it in the cache or makes it: about 5 minutes with empty caches (beside the control plane), seconds with warm ones. OPERATOR=process leaves out the operator's image. */
+/** Finds it in the cache or makes it: about 5 minutes with empty caches (beside the control plane), seconds with warm ones. OPERATOR=pods adds what the operator is installed from. */
 export async function bedMaterial(making: Making): Promise<Material> {
   const kernels = await bootableKernels(making);
   const images = await bedImages(kernels, making);
   const disk = await rootImage(kernels, await kubelet(making), making);
-  if (process.env['OPERATOR'] === 'process') return { kernels, disk, images };
+  if (process.env['OPERATOR'] !== 'pods') return { kernels, disk, images };
   return { kernels, disk, images, operator: await operatorPackage(making) };
 }

@@ -34,7 +34,9 @@ export class ProcessOperator implements BedOperator {
   }
 
   async start(): Promise<void> {
-    const { pid, logFile } = await startOperator(this.#controlPlane);
+    const operator = await startOperator(this.#controlPlane);
+    operator.detach();
+    const { pid, logFile } = operator;
     await writeFile(this.#record, JSON.stringify({ pid, logFile }));
   }
 
