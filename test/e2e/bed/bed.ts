@@ -69,7 +69,7 @@ export async function startBed(material: Material, progress: Progress, signal: A
     return bed;
   } catch (error) {
     progress.abandon();
-    if (process.env['KEEP'] === undefined) await controlPlane.stop();
+    if ((process.env['KEEP'] ?? '') === '') await controlPlane.stop();
     throw error;
   }
 }

@@ -47,7 +47,7 @@ async function startOperatorOf(bed: Bed, progress: Progress): Promise<void> {
 
 async function end(bed: Bed): Promise<void> {
   await bed.admin.close();
-  if (process.env['KEEP'] === undefined) return bed.controlPlane.stop();
+  if ((process.env['KEEP'] ?? '') === '') return bed.controlPlane.stop();
   bed.controlPlane.keep();
   process.stderr.write(howToGetIn(bed));
 }
