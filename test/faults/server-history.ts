@@ -156,7 +156,7 @@ class ServerHistory {
     await eventually(
       async () => {
         const { metadata, status } = await this.kmm.module(this.#module);
-        expect(status).toMatchObject({
+        expect(status, JSON.stringify(status)).toMatchObject({
           observedGeneration: metadata.generation,
           loaded: '2/2',
           devicePlugin: { availableNumber: 2 },
@@ -177,7 +177,7 @@ class ServerHistory {
           expect(pod?.spec?.containers[0]?.image).toBe(this.#image);
         }
       },
-      { what: `${this.name} to be loaded`, timeoutMs: 120_000, intervalMs: 500 },
+      { what: `${this.name} to be loaded`, timeoutMs: 240_000, intervalMs: 500 },
     );
   }
 
