@@ -184,6 +184,22 @@ export function readCommandLine(
   return { values, errors, helpWanted: false };
 }
 
+/** Gives each option's value, of its flag or its default. A text that cannot be read is a sentence in `errors`, and no value. */
+export function valueReader<C>(
+  definitions: OptionDefinitions<C>,
+  values: ReadonlyMap<string, string>,
+): { readonly value: <K extends keyof C>(field: K) => C[K] | undefined; readonly errors: readonly string[] } {
+  const errors: string[] = [];
+  const value = <K extends keyof C>(field: K): C[K] | undefined => {
+    const { flag, kind, default: preset } = definitions[field];
+    const text = values.get(flag) ?? preset;
+    const given = text === undefined ? undefined : kind.read(text);
+    if (text !== undefined && given === undefined) errors.push(`--${flag}: "${text}" is not ${kind.expected}.`);
+    return given;
+  };
+  return { value, errors };
+}
+
 /** @param source whether the command reads the environment beside its flags */
 export function helpText(
   name: string,

@@ -122,14 +122,7 @@ function sentenceOf(step: PurgeStep): string {
 }
 
 function readConfig(values: ReadonlyMap<string, string>): { config: Partial<PurgeConfig>; errors: readonly string[] } {
-  const errors: string[] = [];
-  function value<K extends keyof PurgeConfig>(field: K): PurgeConfig[K] | undefined {
-    const { flag, kind, default: preset } = PURGE_OPTIONS[field];
-    const text = values.get(flag) ?? preset;
-    const given = text === undefined ? undefined : kind.read(text);
-    if (text !== undefined && given === undefined) errors.push(`--${flag}: "${text}" is not ${kind.expected}.`);
-    return given;
-  }
+  const { value, errors } = options.valueReader(PURGE_OPTIONS, values);
   const config = {
     kubeconfig: value('kubeconfig'),
     context: value('context'),

@@ -63,14 +63,7 @@ export async function runSupportBundle(argv: readonly string[]): Promise<void> {
     process.stdout.write(options.helpText('kmm support-bundle', Object.values(OPTIONS), 'flags'));
     return;
   }
-  const errors = [...line.errors];
-  function value<K extends keyof SupportBundleConfig>(field: K): SupportBundleConfig[K] | undefined {
-    const { flag, kind, default: preset } = OPTIONS[field];
-    const text = line.values.get(flag) ?? preset;
-    const given = text === undefined ? undefined : kind.read(text);
-    if (text !== undefined && given === undefined) errors.push(`--${flag}: "${text}" is not ${kind.expected}.`);
-    return given;
-  }
+  const { value, errors: unreadable } = options.valueReader(OPTIONS, line.values);
   const config: Partial<SupportBundleConfig> = {
     kubeconfig: value('kubeconfig'),
     context: value('context'),
@@ -80,6 +73,7 @@ export async function runSupportBundle(argv: readonly string[]): Promise<void> {
     output: value('output'),
     timeout: value('timeout'),
   };
+  const errors = [...line.errors, ...unreadable];
   if (errors.length > 0) return fail(errors);
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const)

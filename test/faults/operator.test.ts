@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-
+import { CONFIG_MAPS } from '../../src/kube/core.ts';
 import { countByVerbAndResource, matching } from '../harness/audit.ts';
 import { BuildPods } from '../harness/build-pods.ts';
-import { CONFIG_MAPS } from '../harness/config-maps.ts';
 import { eventually } from '../harness/eventually.ts';
 import { aModule, nodesOf } from '../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../harness/operated-cluster.ts';

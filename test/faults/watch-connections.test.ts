@@ -1,10 +1,10 @@
 /** What becomes of an informer when its connections go and the API server stays. Each test counts how often it connected again. */
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { CONFIG_MAPS } from '../../src/kube/core.ts';
 import { ApiError } from '../../src/kube/errors.ts';
 import { Informer } from '../../src/kube/informer.ts';
 import { type Cluster, useCluster } from '../harness/cluster.ts';
-import { CONFIG_MAPS } from '../harness/config-maps.ts';
 import { eventually } from '../harness/eventually.ts';
 import {
   aConfigMap,

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { KubeClient } from '../../src/kube/client.ts';
 import { loadConnection } from '../../src/kube/config.ts';
+import { CONFIG_MAPS, type ConfigMap } from '../../src/kube/core.ts';
 import { Informer, type InformerObserver, type InformerOptions } from '../../src/kube/informer.ts';
 import { objectKey } from '../../src/kube/store.ts';
 import type { ListWatchClient } from '../../src/kube/watcher.ts';
 import type { AdminClient } from '../harness/admin.ts';
-import { CONFIG_MAPS, type ConfigMap } from '../harness/config-maps.ts';
 import type { ControlPlane } from '../harness/control-plane.ts';
 import { eventually } from '../harness/eventually.ts';
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
 import type { FailureReport } from '../../../src/build/pipeline/report.ts';
+import { CONFIG_MAPS } from '../../../src/kube/core.ts';
 import { BuildPods } from '../../harness/build-pods.ts';
 import { aReport } from '../../harness/builds.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
-import { CONFIG_MAPS } from '../../harness/config-maps.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { aModule, type Mapping, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';

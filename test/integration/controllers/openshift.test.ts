@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IMAGE_STREAMS } from '../../../src/build/engines/openshift-objects.ts';
-import { NODES } from '../../../src/kube/core.ts';
+import { CONFIG_MAPS, NODES } from '../../../src/kube/core.ts';
 import { BuildPods } from '../../harness/build-pods.ts';
 import { aReport } from '../../harness/builds.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
-import { CONFIG_MAPS } from '../../harness/config-maps.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { aModule, type Mapping, nodesOf } from '../../harness/modules.ts';
 import { installOnOpenShift, OpenShiftBuilds } from '../../harness/openshift.ts';

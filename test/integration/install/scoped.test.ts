@@ -2,10 +2,9 @@
 import { describe, expect, it } from 'vitest';
 
 import { loadLabel } from '../../../src/api/labels.ts';
-import { NODES } from '../../../src/kube/core.ts';
+import { CONFIG_MAPS, NODES } from '../../../src/kube/core.ts';
 import { BuildPods } from '../../harness/build-pods.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
-import { CONFIG_MAPS } from '../../harness/config-maps.ts';
 import { CHART, deployedOperator, Helm, RELEASE } from '../../harness/helm.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { type ClientOptions, KubeClient, type RequestReport } from '../../../src/kube/client.ts';
 import { loadConnection } from '../../../src/kube/config.ts';
+import { CONFIG_MAPS } from '../../../src/kube/core.ts';
 import { ConnectionError, isGone, isTooManyRequests } from '../../../src/kube/errors.ts';
 import type { KubeObject } from '../../../src/kube/objects.ts';
 import { defineResource } from '../../../src/kube/resources.ts';
-import { CONFIG_MAPS } from '../../harness/config-maps.ts';
 import { type ControlPlane, startControlPlane } from '../../harness/control-plane.ts';
 import { eventually } from '../../harness/eventually.ts';
 

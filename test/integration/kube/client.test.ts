@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { KubeClient } from '../../../src/kube/client.ts';
 import { loadConnection } from '../../../src/kube/config.ts';
-import { DAEMONSETS, NODES, type Node } from '../../../src/kube/core.ts';
+import { CONFIG_MAPS, type ConfigMap, DAEMONSETS, NODES, type Node } from '../../../src/kube/core.ts';
 import {
   ApiError,
   isAlreadyExists,
@@ -14,7 +14,6 @@ import {
 } from '../../../src/kube/errors.ts';
 import { defineResource } from '../../../src/kube/resources.ts';
 import { type Cluster, useCluster } from '../../harness/cluster.ts';
-import { CONFIG_MAPS, type ConfigMap } from '../../harness/config-maps.ts';
 
 let cluster: Cluster;
 let client: KubeClient;

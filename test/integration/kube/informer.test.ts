@@ -2,13 +2,12 @@
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { KubeClient } from '../../../src/kube/client.ts';
-import { EVENTS, type Event } from '../../../src/kube/core.ts';
+import { CONFIG_MAPS, EVENTS, type Event } from '../../../src/kube/core.ts';
 import { Informer } from '../../../src/kube/informer.ts';
 import { isNewer } from '../../../src/kube/resource-version.ts';
 import type { ListWatchClient } from '../../../src/kube/watcher.ts';
 import { aConfigMap, clientOf, type Followed, follow, inPages, Journal } from '../../faults/watch-fixture.ts';
 import { type Cluster, useCluster } from '../../harness/cluster.ts';
-import { CONFIG_MAPS } from '../../harness/config-maps.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { inParallel } from '../../harness/nodes.ts';
 

@@ -3,11 +3,10 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 import { KubeClient } from '../../../src/kube/client.ts';
 import { loadConnection } from '../../../src/kube/config.ts';
-import { EVENTS, type Event } from '../../../src/kube/core.ts';
+import { CONFIG_MAPS, EVENTS, type Event } from '../../../src/kube/core.ts';
 import { type EventRecord, EventRecorder } from '../../../src/runtime/event-recorder.ts';
 import { captureLog } from '../../harness/captured-log.ts';
 import { NAMESPACES, useCluster } from '../../harness/cluster.ts';
-import { CONFIG_MAPS } from '../../harness/config-maps.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { ManualClock } from '../../harness/manual-clock.ts';
 import { OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT } from '../../harness/operator-identity.ts';

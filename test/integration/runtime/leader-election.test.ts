@@ -2,10 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-
-import { LEASES, type Lease } from '../../../src/kube/core.ts';
+import { CONFIG_MAPS, LEASES, type Lease } from '../../../src/kube/core.ts';
 import { useCluster } from '../../harness/cluster.ts';
-import { CONFIG_MAPS } from '../../harness/config-maps.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { type LogLine, Program } from './program.ts';
 import { startStallingProxy } from './stalling-proxy.ts';
