@@ -26,7 +26,7 @@ export interface BuildBenchOptions {
 
 /**
  * The first kernel with nothing in the registry but base images, a second one that finds the layers of the first, the first again, and the second
- * one signed; and the first where the base image has compiler and headers.
+ * one signed; and the second where its headers are in no layer that the first had.
  *
  * @throws Error with the log of a build that fails
  */
@@ -38,29 +38,27 @@ export async function measureBuilds({ say, signal }: BuildBenchOptions): Promise
   try {
     const images = await pushToolchain(registry.host, signal);
     const [first, second] = images.kernels;
-    const installed = await moduleDockerfile({
-      toolchain: images.runtime,
-      runtime: images.runtime,
-      before: [server.install('compiler')],
-      after: [server.install('$KERNEL_FULL_VERSION')],
-    });
-    const ready = await moduleDockerfile({ toolchain: images.toolchain, runtime: images.runtime });
+    // As `apt-get install gcc make` and the headers of a distribution's kernels do, before the kernel is an argument ...
+    const dockerfileOf = (before: readonly string[], after: readonly string[] = []): Promise<string> =>
+      moduleDockerfile({ toolchain: images.runtime, runtime: images.runtime, before, after });
+    const shared = await dockerfileOf([server.install('compiler'), ...images.kernels.map(server.install)]);
+    // ... or those of the one kernel in each build.
+    const own = await dockerfileOf([server.install('compiler')], [server.install('$KERNEL_FULL_VERSION')]);
     const { key, certificate } = await makeSignKeys('bench');
     const signed = { signKey: key, signCert: certificate };
     const runs: readonly [string, string, string, MountedFiles][] = [
-      ['first kernel', first, installed, {}],
-      ['second kernel, layers cached', second, installed, {}],
-      ['first kernel again, unchanged', first, installed, {}],
-      ['second kernel, layers cached, signed', second, installed, signed],
-      ['first kernel, compiler and headers in the base image', first, ready, {}],
+      ['first kernel', first, shared, {}],
+      ['second kernel, layers cached', second, shared, {}],
+      ['first kernel again, unchanged', first, shared, {}],
+      ['second kernel, layers cached, signed', second, shared, signed],
+      ['second kernel, compiler cached, its headers installed', second, own, {}],
     ];
     const measurements: BuildMeasurement[] = [];
     for (const [name, kernel, dockerfile, mounted] of runs) {
       signal.throwIfAborted();
       say(`building: ${name}`);
-      const repository = dockerfile === ready ? 'ready' : 'driver';
-      const image = `${registry.host}/${repository}:${mounted === signed ? 'signed-' : ''}${kernel}`;
-      measurements.push(await measure(name, image, kernel, dockerfile, mounted));
+      const tag = `${mounted === signed ? 'signed-' : ''}${dockerfile === own ? 'own-' : ''}${kernel}`;
+      measurements.push(await measure(name, `${registry.host}/driver:${tag}`, kernel, dockerfile, mounted));
     }
     return measurements;
   } finally {
