@@ -10,6 +10,8 @@ import { fourNodes, mapped, PATIENT_LEASE, untilDegraded, untilLoadedEverywhere 
 import { FLOOD_MODULES, LONG_TEST_MS, MINUTES } from './settings.ts';
 
 const EVENTS_A_MINUTE = 10_000;
+/** What a full run goes on for: five minutes of it. */
+const LEAST_EVENTS = Math.min(5, MINUTES / 6) * EVENTS_A_MINUTE;
 const MOST_MB = 400;
 
 const kmm = useOperatedCluster('flood', { controlPlane: { disableQpsLimits: true }, flags: PATIENT_LEASE });
@@ -57,12 +59,9 @@ it(
       }
     })();
     try {
-      const tags = Array.from(
-        { length: Math.max(2, Math.min(10, Math.ceil(MINUTES))) },
-        (_, index) => `flood-${index}`,
-      );
       const took: number[] = [];
-      for (const tag of tags) {
+      while (took.length < 2 || events < LEAST_EVENTS) {
+        const tag = `flood-${took.length}`;
         const editedAt = performance.now();
         await kmm.edit(healthy, mapped(tag));
         await untilLoadedEverywhere(kmm, healthy, tag);

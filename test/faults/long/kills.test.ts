@@ -21,6 +21,11 @@ async function untilLoadedWith(ref: ModuleRef, image: string, nodes: readonly st
       });
       const pods = await kmm.pods(ref, 'module-loader');
       expect(pods.map(({ spec }) => spec?.containers[0]?.image)).toEqual(nodes.map(() => image));
+      // Status is told before the labels that it speaks of: an operator that dies in between has the next one write them.
+      for (const node of nodes) {
+        const { ready, loaded } = await kmm.marks(ref, node);
+        expect({ ready, loaded }).toEqual({ ready: '', loaded: expect.not.stringContaining('replacing') });
+      }
       return pictureOf(kmm, ref, nodes);
     },
     { what: `${image} on ${nodes.length} nodes`, timeoutMs: 600_000, intervalMs: 500 },
