@@ -5,7 +5,6 @@ import type { FailureReport, ImageReport } from '../../../src/build/pipeline/rep
 import type { BuildRequest } from '../../../src/build/pipeline/request.ts';
 import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { aRequest, BuildPod, type BuildRun, type MountedFiles } from '../../harness/build-tools.ts';
-import { freePorts } from '../../harness/ports.ts';
 import { type Fault, FaultyProxy, type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
 import { testSecret } from '../../harness/test-secrets.ts';
 
@@ -17,6 +16,9 @@ let tls: RegistryServer;
 let locked: RegistryServer;
 let base: string;
 let kernel: string;
+
+/** Nobody listens there: the ports that are free now are those that other tests draw. */
+const unused = 1;
 
 beforeAll(async () => {
   [plain, tls, locked] = await Promise.all([
@@ -148,11 +150,6 @@ test.each<[string, () => [BuildRequest, MountedFiles], 'user' | 'infrastructure'
   expect(report.message).toContain(wanted.image.split('/')[0]);
   expect(report).toMatchObject({ step: 'check', cause });
   expect(outcome.code).toBe(cause === 'user' ? 10 : 20);
-});
-
-let unused: number;
-beforeAll(async () => {
-  [unused = 0] = await freePorts(1);
 });
 
 test('a base image that is not there is the user’s to mend, and one whose registry is away is not', async () => {
