@@ -44,23 +44,26 @@ it(
       timeoutMs: 600_000,
     });
 
-    let events = 0;
+    const sent = { events: 0 };
     const done = new AbortController();
     const startedAt = performance.now();
     const flood = (async () => {
       while (!done.signal.aborted) {
         // In bursts of as many as are due by now, so that a slow machine catches up rather than falls behind.
         const due = ((performance.now() - startedAt) / 60_000) * EVENTS_A_MINUTE;
-        const burst = Array.from({ length: Math.min(200, Math.max(1, Math.ceil(due - events))) }, (_, index) => index);
+        const burst = Array.from(
+          { length: Math.min(200, Math.max(1, Math.ceil(due - sent.events))) },
+          (_, index) => index,
+        );
         await inParallel(burst, 16, async (index) => {
-          await kmm.cluster.nodes.annotate(`flooded-${index % 20}`, { flood: String(events + index) });
+          await kmm.cluster.nodes.annotate(`flooded-${index % 20}`, { flood: String(sent.events + index) });
         });
-        events += burst.length;
+        sent.events += burst.length;
       }
     })();
     try {
       const took: number[] = [];
-      while (took.length < 2 || events < LEAST_EVENTS) {
+      while (took.length < 2 || sent.events < LEAST_EVENTS) {
         const tag = `flood-${took.length}`;
         const editedAt = performance.now();
         await kmm.edit(healthy, mapped(tag));
@@ -70,7 +73,7 @@ it(
       const { rssMB, rssPeakMB, cpuSeconds } = await usageOf(kmm.operator.pid);
       const minutes = (performance.now() - startedAt) / 60_000;
       console.log(
-        `${FLOOD_MODULES} Modules, ${Math.round(events / minutes)} events a minute: rollouts over 4 nodes took ${took.join(', ')} s; ` +
+        `${FLOOD_MODULES} Modules, ${Math.round(sent.events / minutes)} events a minute: rollouts over 4 nodes took ${took.join(', ')} s; ` +
           `${Math.round(rssMB)} MB, ${Math.round(rssPeakMB)} at most, ${Math.round(cpuSeconds)} s of a core`,
       );
       await untilDegraded(kmm, failing);
