@@ -96,7 +96,11 @@ it('a Module without containerImage waits for the registry, says so, and is buil
   expect(answer.status).toBe(200);
   await withoutSecrets(namespace);
 
-  // The image goes, as with an emptyDir, and a node that needs it finds out.
+  // The image goes, as with an emptyDir, and a node that needs it finds out: a later second than the push's, as the API tells times in seconds.
+  const pushedAt = Date.parse(build?.since ?? '');
+  await eventually(() => expect(Date.now()).toBeGreaterThan(pushedAt + 1_000), {
+    what: 'the second of the push to end',
+  });
   await kmm.cluster.pods.delete(loader);
   const next = await kmm.untilLoaderOn(ref, 'own-0', ({ metadata }) => metadata.uid !== loader.metadata.uid);
   await kmm.cluster.pods.failPull(
