@@ -70,12 +70,14 @@ export class Judge implements WriteObserver {
     throw new Error(`I1: the load label ${had} was taken from ${name} for no allowed reason`);
   }
 
-  /** The device plugin uses the module: it goes first. */
+  /** The device plugin uses the module: it goes first, as far as the operator knew when it planned. */
   #usersAreGone(before: Node, had: string): void {
     const name = before.metadata.name ?? '';
     const sameKernel = keyOf(before.status?.nodeInfo?.kernelVersion ?? '') === had;
     if (!sameKernel || !this.#cluster.isReady(name) || this.#memory.wasDown.has(name)) return;
-    if (this.#knownPluginsOn(name).length > 0) throw new Error(`${name} lost its load label under its device plugin`);
+    const known = this.#planned()?.pods;
+    const users = this.#knownPluginsOn(name).filter(({ metadata }) => known?.has(metadata.uid ?? '') === true);
+    if (users.length > 0) throw new Error(`${name} lost its load label under its device plugin`);
   }
 
   /** I5: of a Module that is deleted, labels go last. */

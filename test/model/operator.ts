@@ -39,6 +39,8 @@ const specOfModule = remembering(specOf);
 export interface Planned {
   readonly generation: number;
   readonly nodes: ReadonlyMap<string, Node>;
+  /** By uid. */
+  readonly pods: ReadonlyMap<string, PodRecord>;
 }
 
 export class SimulatedOperator {
@@ -93,6 +95,11 @@ export class SimulatedOperator {
 
   reconcileModule(): void {
     const module = this.#module;
+    this.#planned = {
+      generation: module?.metadata.generation ?? 0,
+      nodes: new Map(this.#nodes),
+      pods: new Map(this.#pods),
+    };
     if (module === undefined) this.#desk.publish(MODULE_KEY, new Map());
     else if (module.metadata.deletionTimestamp === undefined) this.#load(module);
     else this.#unload(module);
@@ -118,7 +125,6 @@ export class SimulatedOperator {
     this.#selector = snapshot.selectorMemory;
     for (const uid of this.#deletingPods) if (!this.#pods.has(uid)) this.#deletingPods.delete(uid);
     const plan = planModule(snapshot);
-    this.#planned = { generation: module.metadata.generation ?? 0, nodes: new Map(this.#nodes) };
     if (plan.daemonSets.length > 0 || plan.nodeRequests.size > 0) this.#ensureFinalizer(module);
     this.#desk.publish(MODULE_KEY, plan.nodeRequests);
     for (const action of plan.daemonSets) this.#apply(action);

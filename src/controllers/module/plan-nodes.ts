@@ -82,8 +82,12 @@ function planNode(
     case 'leaving': {
       // A boot with another kernel has nothing of ours loaded, so the label goes at once. Otherwise the plugin's users go first:
       // the ready label is taken, and the load label stays until no plugin pod is left on a node that can still stop one. The record stays
-      // with it: whoever comes back after a reboot in between must not be taken for one that was never loaded.
-      const wait = placement.why !== 'KernelChanged' && plan.alive && pluginPods.length > 0;
+      // with it: whoever comes back after a reboot in between must not be taken for one that was never loaded. As long as the ready label is
+      // there, a plugin pod may come that nobody has seen yet.
+      const mayHaveUsers =
+        pluginPods.length > 0 ||
+        (snapshot.pluginDaemonSets.length > 0 && node.metadata.labels?.[snapshot.keys.ready] !== undefined);
+      const wait = placement.why !== 'KernelChanged' && plan.alive && mayHaveUsers;
       return wait ? { ...absent, load: placement.key, record: withoutMark(existing) } : absent;
     }
     case 'placed':

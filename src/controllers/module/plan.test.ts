@@ -3,6 +3,7 @@ import { aModule } from '../../../test/harness/modules.ts';
 import {
   aLoaderPod,
   aNode,
+  aPluginDaemonSet,
   aPluginPod,
   aSnapshot,
   keyOf,
@@ -107,6 +108,17 @@ describe('a node that an edit of the selector left out', () => {
     });
     expect(patches(unloading.withNodes(loaded))).toEqual({
       n1: { labels: { [keys.load]: null, [keys.ready]: null }, annotations: { [keys.loaded]: null } },
+    });
+  });
+
+  it('loses the ready label alone also where no device-plugin pod is seen: one may have come since', () => {
+    const pluggable = unloading.withPluginDaemonSets(aPluginDaemonSet(edited));
+    expect(patches(pluggable.withNodes(loaded))).toEqual({
+      n1: { labels: { [keys.ready]: null }, annotations: {} },
+    });
+    const waiting = node.holding(keys).recorded(keys, { instance: 'c1' });
+    expect(patches(pluggable.withNodes(waiting))).toEqual({
+      n1: { labels: { [keys.load]: null }, annotations: { [keys.loaded]: null } },
     });
   });
 
