@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { shellWord } from '../kernel/shell-word.ts';
 import { LOCKED_IMAGES, type LockedImage } from './image-lock.ts';
-import { mirrorScript, pushTargetProblem, quoted } from './image-mirror.ts';
+import { mirrorScript, pushTargetProblem } from './image-mirror.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const OURS: LockedImage = { name: 'builder', repository: 'kmm-builder', tag: '1.0', use: 'builds' };
@@ -75,7 +76,7 @@ describe('the script that copies', () => {
       fc.property(
         fc.string({ maxLength: 40 }).filter((text) => !text.includes('\0')),
         (text) => {
-          expect(execFileSync('sh', ['-c', `printf %s ${quoted(text)}`], { encoding: 'utf8' })).toBe(text);
+          expect(execFileSync('sh', ['-c', `printf %s ${shellWord(text)}`], { encoding: 'utf8' })).toBe(text);
         },
       ),
       { numRuns: 30 },

@@ -1,4 +1,5 @@
 import { imageReferenceProblem, registryOfRepository } from '../kernel/image-reference.ts';
+import { shellWord } from '../kernel/shell-word.ts';
 import { isPublished, type LockedImage } from './image-lock.ts';
 
 /**
@@ -31,12 +32,14 @@ export function mirrorScript(images: readonly LockedImage[], target: string, ver
   const ours = images.filter((image) => !isPublished(image));
   const lines = [
     `# Copies the images of KMM ${version} to ${target}. Run it where both sides can be reached, after: skopeo login ${target.split('/')[0]}`,
-    ...published.map((image) => `skopeo copy --all ${sourceOf(image)} ${quoted(`docker://${copyOf(image, target)}`)}`),
+    ...published.map(
+      (image) => `skopeo copy --all ${sourceOf(image)} ${shellWord(`docker://${copyOf(image, target)}`)}`,
+    ),
   ];
   if (ours.length > 0) {
     lines.push(
       `# In no public registry before their release: ${ours.map(({ repository, tag }) => `${repository}:${tag}`).join(', ')}. In a checkout:`,
-      `#   make images ARGS=${quoted(`--push ${target}`)}`,
+      `#   make images ARGS=${shellWord(`--push ${target}`)}`,
     );
   }
   return [...lines, '# Then set', ...images.map((image) => `#   ${settingOf(image, copyOf(image, target))}`), ''].join(
@@ -47,8 +50,8 @@ export function mirrorScript(images: readonly LockedImage[], target: string, ver
 /** skopeo takes a tag or a digest, not both. */
 function sourceOf({ repository, tag, digest }: LockedImage): string {
   return digest === undefined
-    ? quoted(`docker://${repository}:${tag}`)
-    : `--preserve-digests ${quoted(`docker://${repository}@${digest}`)}`;
+    ? shellWord(`docker://${repository}:${tag}`)
+    : `--preserve-digests ${shellWord(`docker://${repository}@${digest}`)}`;
 }
 
 function settingOf({ name }: LockedImage, copy: string): string {
@@ -60,9 +63,4 @@ function settingOf({ name }: LockedImage, copy: string): string {
     default:
       return `the image of the ${name}, where it is installed, to ${copy}`;
   }
-}
-
-/** For a POSIX shell: one word, whatever is in it. */
-export function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

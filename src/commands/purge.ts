@@ -6,6 +6,7 @@ import { loadConnection } from '../kube/config.ts';
 import { withoutPassword } from '../kube/connection-errors.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { describeError } from '../runtime/logger.ts';
+import { deadlineIn } from './deadline.ts';
 import type { OptionDefinitions } from './options.ts';
 import * as options from './options.ts';
 import { VERSION } from './version.ts';
@@ -62,15 +63,12 @@ export async function runPurge(argv: readonly string[]): Promise<void> {
   const read = readConfig(line.values);
   const errors = [...line.errors, ...read.errors];
   if (errors.length > 0) return fail(errors);
-  const interrupted = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.once(name, () => interrupted.abort(new Error('interrupted')));
-  const timeout = AbortSignal.timeout(read.config.timeout ?? 600_000);
+  const deadline = deadlineIn(read.config.timeout ?? 600_000);
   try {
-    await run(read.config, AbortSignal.any([interrupted.signal, timeout]));
+    await run(read.config, deadline.signal);
   } catch (error) {
     fail([
-      timeout.aborted
+      deadline.isOver()
         ? 'Time is up before everything was off the cluster; run it again to go on, or give it more with --timeout.'
         : `${describeError(error)}. What is left is found again by the next run.`,
     ]);

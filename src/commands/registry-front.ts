@@ -110,15 +110,9 @@ export async function runRegistryFront(argv: readonly string[]): Promise<void> {
     process.stdout.write(options.helpText('kmm registry-front', Object.values(FRONT_OPTIONS), 'flags'));
     return;
   }
-  const errors = [...line.errors];
-  const read = <K extends keyof FrontConfig>(field: K): FrontConfig[K] | undefined => {
-    const { flag, kind, default: preset = '' } = FRONT_OPTIONS[field];
-    const text = line.values.get(flag) ?? preset;
-    const value = kind.read(text);
-    if (value === undefined) errors.push(`--${flag}: "${text}" is not ${kind.expected}.`);
-    return value;
-  };
-  const config = configOf(read);
+  const { value, errors: unreadable } = options.valueReader(FRONT_OPTIONS, line.values);
+  const config = configOf(value);
+  const errors = [...line.errors, ...unreadable];
   const address = config === undefined ? undefined : parseListenAddress(config.listenAddress);
   if (config?.readOnly === true && !isLoopback(address)) {
     errors.push(

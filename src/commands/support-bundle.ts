@@ -4,6 +4,7 @@ import { KubeClient } from '../kube/client.ts';
 import { loadConnection } from '../kube/config.ts';
 import { describeError } from '../runtime/logger.ts';
 import { writeArchive } from './archive.ts';
+import { deadlineIn } from './deadline.ts';
 import type { OptionDefinitions } from './options.ts';
 import * as options from './options.ts';
 import { VERSION } from './version.ts';
@@ -75,16 +76,12 @@ export async function runSupportBundle(argv: readonly string[]): Promise<void> {
   };
   const errors = [...line.errors, ...unreadable];
   if (errors.length > 0) return fail(errors);
-  const interrupted = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.once(name, () => interrupted.abort(new Error('interrupted')));
-  // Held until the end: a signal that only AbortSignal.any knows is collected as garbage, and never aborts.
-  const timeout = AbortSignal.timeout(config.timeout ?? 300_000);
+  const deadline = deadlineIn(config.timeout ?? 300_000);
   try {
-    await write(config, AbortSignal.any([interrupted.signal, timeout]));
+    await write(config, deadline.signal);
   } catch (error) {
     fail([
-      timeout.aborted
+      deadline.isOver()
         ? 'No bundle was written: time is up. Give it more with --timeout.'
         : `No bundle was written: ${describeError(error)}.`,
     ]);

@@ -11,6 +11,8 @@ export type Decision =
 /** Who may do what. */
 export type Access = (method: string, target: string, authorization: string | undefined) => Promise<Decision>;
 
+type Write = Extract<Wish, { kind: 'write' }>;
+
 /** Gives whose token it is; an answer for the client where that cannot be found out now. */
 type Reviewer = (token: string) => Promise<Verdict | Refusal>;
 
@@ -32,6 +34,25 @@ export function pushingAccess(reviews: TokenReviews, onFailure: (error: unknown)
       };
     }
   };
+  return accessOf({
+    ping: (authorization) => welcome(authorization, review),
+    write: (wish, authorization) => writing(wish, authorization, review),
+  });
+}
+
+/** Everybody reads, and nobody does anything else. */
+export const readingAccess: Access = accessOf({
+  ping: async () => ({ kind: 'welcome' }),
+  write: async () => refuse({ status: 405, code: 'UNSUPPORTED', message: READ_ONLY }),
+});
+
+interface Answers {
+  readonly ping: (authorization: string | undefined) => Promise<Decision>;
+  readonly write: (wish: Write, authorization: string | undefined) => Promise<Decision>;
+}
+
+/** What everybody may and nobody may is the same everywhere. */
+function accessOf({ ping, write }: Answers): Access {
   return async (method, target, authorization) => {
     const wish = wishOf(method, target);
     switch (wish.kind) {
@@ -40,27 +61,12 @@ export function pushingAccess(reviews: TokenReviews, onFailure: (error: unknown)
       case 'read':
         return { kind: 'pass' };
       case 'ping':
-        return welcome(authorization, review);
+        return ping(authorization);
       case 'write':
-        return writing(wish, authorization, review);
+        return write(wish, authorization);
     }
   };
 }
-
-/** Everybody reads, and nobody does anything else. */
-export const readingAccess: Access = async (method, target) => {
-  const wish = wishOf(method, target);
-  switch (wish.kind) {
-    case 'refused':
-      return refuse(wish.refusal);
-    case 'read':
-      return { kind: 'pass' };
-    case 'ping':
-      return { kind: 'welcome' };
-    case 'write':
-      return refuse({ status: 405, code: 'UNSUPPORTED', message: READ_ONLY });
-  }
-};
 
 const READ_ONLY = 'images are only pulled here: builds push to the Service kmm-registry';
 
@@ -78,7 +84,7 @@ async function welcome(authorization: string | undefined, review: Reviewer): Pro
 }
 
 async function writing(
-  { namespace, repository }: Extract<Wish, { kind: 'write' }>,
+  { namespace, repository }: Write,
   authorization: string | undefined,
   review: Reviewer,
 ): Promise<Decision> {

@@ -1,29 +1,9 @@
-import { hash } from 'node:crypto';
-import { BoundedCache } from '../kernel/bounded-cache.ts';
 import { REGISTRY_AUDIENCE } from '../kernel/cluster-registry.ts';
 import type { KubeClient } from '../kube/client.ts';
-import type { KubeObject } from '../kube/objects.ts';
-import { defineResource } from '../kube/resources.ts';
+import { TOKEN_REVIEWS, type TokenReview } from '../kube/reviews.ts';
+import { TokenVerdicts } from '../runtime/token-verdicts.ts';
 
-/** Source: k8s.io/api/authentication/v1/types.go. */
-interface TokenReview extends KubeObject {
-  readonly spec: { readonly token: string; readonly audiences: readonly string[] };
-  readonly status?: ReviewStatus;
-}
-
-export interface ReviewStatus {
-  readonly authenticated?: boolean;
-  readonly user?: { readonly username?: string };
-  readonly audiences?: readonly string[];
-}
-
-const TOKEN_REVIEWS = defineResource<TokenReview>({
-  group: 'authentication.k8s.io',
-  version: 'v1',
-  kind: 'TokenReview',
-  plural: 'tokenreviews',
-  namespaced: false,
-});
+export type ReviewStatus = NonNullable<TokenReview['status']>;
 
 export type Verdict =
   /** A token of a ServiceAccount of that namespace. */
@@ -55,38 +35,20 @@ export function askServer(client: KubeClient): (token: string) => Promise<Review
 
 /** Finds out whose token a password is, and asks for each one only once in a while. */
 export class TokenReviews {
-  readonly #ask: (token: string) => Promise<ReviewStatus | undefined>;
-  readonly #now: () => number;
-  /** By hash: no token is kept. */
-  readonly #known = new BoundedCache<{ readonly verdict: Verdict; readonly untilMs: number }>({
-    entries: MOST_REMEMBERED,
-    weight: MOST_REMEMBERED,
-  });
-  readonly #underWay = new Map<string, Promise<Verdict>>();
+  readonly #verdicts: TokenVerdicts<Verdict>;
 
   constructor(ask: (token: string) => Promise<ReviewStatus | undefined>, now: () => number = Date.now) {
-    this.#ask = ask;
-    this.#now = now;
+    this.#verdicts = new TokenVerdicts({
+      lookUp: async (token) => verdictOf(await ask(token)),
+      goodForMs: ({ kind }) => (kind === 'namespace' ? GOOD_FOR_MS : BAD_FOR_MS),
+      most: MOST_REMEMBERED,
+      nowMs: now,
+    });
   }
 
   /** @throws what asking throws */
   async review(token: string): Promise<Verdict> {
-    if (token.length > LONGEST_TOKEN || !TOKEN.test(token)) return { kind: 'rejected' };
-    const key = hash('sha256', token, 'hex');
-    const known = this.#known.get(key);
-    if (known !== undefined && this.#now() < known.untilMs) return known.verdict;
-    const asked = this.#underWay.get(key);
-    if (asked !== undefined) return asked;
-    const asking = this.#remember(token, key).finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, asking);
-    return asking;
-  }
-
-  async #remember(token: string, key: string): Promise<Verdict> {
-    const verdict = verdictOf(await this.#ask(token));
-    const goodForMs = verdict.kind === 'namespace' ? GOOD_FOR_MS : BAD_FOR_MS;
-    this.#known.set(key, { verdict, untilMs: this.#now() + goodForMs }, 1);
-    return verdict;
+    return token.length > LONGEST_TOKEN || !TOKEN.test(token) ? { kind: 'rejected' } : this.#verdicts.of(token);
   }
 }
 

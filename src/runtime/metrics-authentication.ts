@@ -1,60 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { KubeClient } from '../kube/client.ts';
-import type { KubeObject } from '../kube/objects.ts';
-import { defineResource } from '../kube/resources.ts';
+import { SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS } from '../kube/reviews.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Handler, Reply } from './http-server.ts';
 import { describeError, type Logger } from './logger.ts';
-
-/** Source: k8s.io/api/authentication/v1/types.go. */
-interface TokenReview extends KubeObject {
-  readonly spec: { readonly token: string };
-  readonly status?: {
-    readonly authenticated?: boolean;
-    readonly user?: {
-      readonly username?: string;
-      readonly uid?: string;
-      readonly groups?: readonly string[];
-      readonly extra?: Readonly<Record<string, readonly string[]>>;
-    };
-  };
-}
-
-/** Source: k8s.io/api/authorization/v1/types.go. */
-interface SubjectAccessReview extends KubeObject {
-  readonly spec: {
-    readonly user?: string;
-    readonly uid?: string;
-    readonly groups?: readonly string[];
-    readonly extra?: Readonly<Record<string, readonly string[]>>;
-    readonly nonResourceAttributes: { readonly path: string; readonly verb: string };
-  };
-  readonly status?: { readonly allowed: boolean };
-}
-
-const TOKEN_REVIEWS = defineResource<TokenReview>({
-  group: 'authentication.k8s.io',
-  version: 'v1',
-  kind: 'TokenReview',
-  plural: 'tokenreviews',
-  namespaced: false,
-});
-
-const SUBJECT_ACCESS_REVIEWS = defineResource<SubjectAccessReview>({
-  group: 'authorization.k8s.io',
-  version: 'v1',
-  kind: 'SubjectAccessReview',
-  plural: 'subjectaccessreviews',
-  namespaced: false,
-});
+import { TokenVerdicts } from './token-verdicts.ts';
 
 type Verdict = 'allowed' | 'unknown token' | 'forbidden';
-
-interface Answer {
-  readonly verdict: Verdict;
-  /** Milliseconds on the monotonic clock. */
-  readonly until: number;
-}
 
 export interface AuthenticationOptions {
   /** Not the client that may write only while leading: a standby is scraped too. */
@@ -87,15 +38,19 @@ export function authenticated(path: string, handler: Handler, options: Authentic
 class Gate {
   readonly #path: string;
   readonly #options: AuthenticationOptions;
-  readonly #clock: Clock;
-  /** By hash of the token: the tokens themselves are not kept. In order of arrival. */
-  readonly #answers = new Map<string, Answer>();
-  readonly #lookups = new Map<string, Promise<Verdict>>();
+  readonly #verdicts: TokenVerdicts<Verdict>;
 
   constructor(path: string, options: AuthenticationOptions) {
     this.#path = path;
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    const { clock = systemClock } = options;
+    this.#verdicts = new TokenVerdicts({
+      lookUp: (token) => this.#lookUp(token),
+      goodForMs: (verdict) => (verdict === 'allowed' ? ALLOWED_FOR_MS : REFUSED_FOR_MS),
+      most: MOST_ANSWERS,
+      mostLookUps: MOST_LOOKUPS,
+      nowMs: () => clock.monotonic(),
+    });
   }
 
   /** The answer for whoever may not pass. */
@@ -103,7 +58,7 @@ class Gate {
     const token = bearerToken(authorization);
     if (token === undefined) return { status: 401, body: `${this.#path} wants a bearer token\n` };
     try {
-      switch (await this.#verdict(token)) {
+      switch (await this.#verdicts.of(token)) {
         case 'allowed':
           return undefined;
         case 'unknown token':
@@ -114,24 +69,6 @@ class Gate {
     } catch (error) {
       this.#options.log.warn({ reason: describeError(error) }, 'who asks for metrics cannot be looked up');
       return { status: 503, body: 'the API server cannot be asked whose token this is; try again\n' };
-    }
-  }
-
-  async #verdict(token: string): Promise<Verdict> {
-    const key = createHash('sha256').update(token).digest('base64');
-    const known = this.#answers.get(key);
-    if (known !== undefined && known.until > this.#clock.monotonic()) return known.verdict;
-    const underWay = this.#lookups.get(key);
-    if (underWay !== undefined) return underWay;
-    if (this.#lookups.size >= MOST_LOOKUPS) throw new Error('too many tokens at once');
-    const lookup = this.#lookUp(token);
-    this.#lookups.set(key, lookup);
-    try {
-      const verdict = await lookup;
-      this.#remember(key, verdict);
-      return verdict;
-    } finally {
-      this.#lookups.delete(key);
     }
   }
 
@@ -156,16 +93,6 @@ class Gate {
       call,
     );
     return review.status?.allowed === true ? 'allowed' : 'forbidden';
-  }
-
-  #remember(key: string, verdict: Verdict): void {
-    this.#answers.delete(key);
-    const ms = verdict === 'allowed' ? ALLOWED_FOR_MS : REFUSED_FOR_MS;
-    this.#answers.set(key, { verdict, until: this.#clock.monotonic() + ms });
-    for (const oldest of this.#answers.keys()) {
-      if (this.#answers.size <= MOST_ANSWERS) break;
-      this.#answers.delete(oldest);
-    }
   }
 }
 

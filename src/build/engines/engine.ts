@@ -1,6 +1,6 @@
 import { IMAGE_BUILD_ROLE, MODULE_NAME_LABEL, ROLE_LABEL } from '../../api/labels.ts';
 import type { Toleration } from '../../kube/core.ts';
-import type { KubeObject, ObjectMeta, OwnerReference } from '../../kube/objects.ts';
+import type { KubeObject, OwnerReference } from '../../kube/objects.ts';
 import type { Resource } from '../../kube/resources.ts';
 import type { FailureCause, Step } from '../pipeline/failure.ts';
 import type { ImageReport } from '../pipeline/report.ts';
@@ -57,19 +57,6 @@ export type BuildObservation =
       readonly durations?: ImageReport['durations'];
     };
 
-/** Of an object's metadata, what decisions read. */
-export function partMetadata(metadata: ObjectMeta): ObjectMeta {
-  return {
-    name: metadata.name,
-    namespace: metadata.namespace,
-    uid: metadata.uid,
-    resourceVersion: metadata.resourceVersion,
-    creationTimestamp: metadata.creationTimestamp,
-    ...(metadata.deletionTimestamp === undefined ? {} : { deletionTimestamp: metadata.deletionTimestamp }),
-    ownerReferences: metadata.ownerReferences ?? [],
-  };
-}
-
 /** What one object of a build tells. */
 export type PartObservation =
   | BuildObservation
@@ -96,6 +83,26 @@ export interface BuildPart extends KubeObject {
   readonly observation: PartObservation;
   /** The image that comes of it is not the one that was asked for: a pod of ours makes that one from it. */
   readonly isIntermediate?: true;
+}
+
+/** What every part has of its object. */
+export function partOf<T extends KubeObject>(
+  resource: Resource<T>,
+  { metadata }: T,
+): Pick<BuildPart, 'metadata' | 'resource' | 'moduleLabel'> {
+  return {
+    metadata: {
+      name: metadata.name,
+      namespace: metadata.namespace,
+      uid: metadata.uid,
+      resourceVersion: metadata.resourceVersion,
+      creationTimestamp: metadata.creationTimestamp,
+      ...(metadata.deletionTimestamp === undefined ? {} : { deletionTimestamp: metadata.deletionTimestamp }),
+      ownerReferences: metadata.ownerReferences ?? [],
+    },
+    resource,
+    moduleLabel: metadata.labels?.[MODULE_NAME_LABEL] ?? '',
+  };
 }
 
 /** One try of a build as decisions see it. Its metadata is that of the object that was made first. */

@@ -1,4 +1,3 @@
-import { MODULE_NAME_LABEL } from '../../api/labels.ts';
 import { isInRegistry } from '../../kernel/cluster-registry.ts';
 import { PODS, type Pod } from '../../kube/core.ts';
 import { byDigest } from '../pipeline/tags.ts';
@@ -10,19 +9,12 @@ import {
   type BuildPart,
   type BuildRecord,
   type ImageBuild,
-  partMetadata,
+  partOf,
 } from './engine.ts';
 import { BUILD_POD_LABEL, buildConfig, fitsBuildConfig } from './openshift-build-config.ts';
 import { BUILD_CONFIGS, BUILDS, type Build, type BuildConfig } from './openshift-objects.ts';
 import { observeBuild, observeBuildConfig } from './openshift-observation.ts';
-import {
-  ATTEMPT_ANNOTATION,
-  buildPods,
-  type PodEngineOptions,
-  podEngine,
-  podRecord,
-  REQUEST_KEY_ANNOTATION,
-} from './pod.ts';
+import { buildPods, type PodEngineOptions, podEngine, podRecord, tryOf } from './pod.ts';
 
 /**
  * Builds by OpenShift's own: a BuildConfig for each try, whose Build OpenShift makes and runs. What is to be signed is built under an
@@ -63,11 +55,8 @@ const CONFIGS: BuildKind<BuildConfig> = {
   resource: BUILD_CONFIGS,
   labelSelector: BUILD_SELECTOR,
   read: (config) => ({
-    metadata: partMetadata(config.metadata),
-    resource: BUILD_CONFIGS,
-    moduleLabel: config.metadata.labels?.[MODULE_NAME_LABEL] ?? '',
-    key: config.metadata.annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
-    attempt: Number(config.metadata.annotations?.[ATTEMPT_ANNOTATION]) || 1,
+    ...partOf(BUILD_CONFIGS, config),
+    ...tryOf(config),
     observation: observeBuildConfig(config),
     // Only what is final is labelled.
     ...(config.spec.output.imageLabels === undefined ? { isIntermediate: true } : {}),
@@ -80,9 +69,7 @@ const BUILDS_OF_CONFIGS: BuildKind<Build> = {
   resource: BUILDS,
   labelSelector: BUILD_SELECTOR,
   read: (build) => ({
-    metadata: partMetadata(build.metadata),
-    resource: BUILDS,
-    moduleLabel: build.metadata.labels?.[MODULE_NAME_LABEL] ?? '',
+    ...partOf(BUILDS, build),
     key: '',
     attempt: 0,
     observation: observeBuild(build),

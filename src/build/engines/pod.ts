@@ -1,5 +1,6 @@
-import { GROUP_PREFIX, MODULE_NAME_LABEL } from '../../api/labels.ts';
+import { GROUP_PREFIX } from '../../api/labels.ts';
 import { type Container, PODS, type Pod, type Volume, type VolumeMount } from '../../kube/core.ts';
+import type { KubeObject } from '../../kube/objects.ts';
 import { BUILD_FILES_ROOT } from '../pipeline/files.ts';
 import type { BuildRequest } from '../pipeline/request.ts';
 import { type BuildRegistry, observationOfRegistry, requestToRegistry, stagesWithToken } from './cluster-registry.ts';
@@ -11,7 +12,7 @@ import {
   type BuildPart,
   type BuildRecord,
   type ImageBuild,
-  partMetadata,
+  partOf,
 } from './engine.ts';
 import { observePod } from './pod-observation.ts';
 import { type BuildIsolation, podSecurity } from './pod-security.ts';
@@ -49,6 +50,14 @@ export function podEngine(options: PodEngineOptions): BuildEngine {
   };
 }
 
+/** Which build an object of ours is of, and which try of it. */
+export function tryOf({ metadata: { annotations } }: KubeObject): Pick<BuildPart, 'key' | 'attempt'> {
+  return {
+    key: annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
+    attempt: Number(annotations?.[ATTEMPT_ANNOTATION]) || 1,
+  };
+}
+
 /** The pods that the operator makes for builds. */
 export function buildPods(registry: BuildRegistry | undefined): BuildKind<Pod> {
   return {
@@ -56,11 +65,8 @@ export function buildPods(registry: BuildRegistry | undefined): BuildKind<Pod> {
     resource: PODS,
     labelSelector: BUILD_SELECTOR,
     read: (pod) => ({
-      metadata: partMetadata(pod.metadata),
-      resource: PODS,
-      moduleLabel: pod.metadata.labels?.[MODULE_NAME_LABEL] ?? '',
-      key: pod.metadata.annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
-      attempt: Number(pod.metadata.annotations?.[ATTEMPT_ANNOTATION]) || 1,
+      ...partOf(PODS, pod),
+      ...tryOf(pod),
       observation: registry === undefined ? observePod(pod) : observationOfRegistry(observePod(pod), registry),
     }),
   };

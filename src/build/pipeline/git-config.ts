@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import { shellWord } from '../../kernel/shell-word.ts';
 import type { PrivateFile } from './private-file.ts';
 
 /** What a Git Secret of the user's may hold; every field is the text of a file of that name. */
@@ -84,7 +85,7 @@ export function gitSetup(input: GitInput): GitSetup {
     const path = join(directory, 'git-credentials');
     const [user, password] = [login.username, login.password].map((text) => encodeURIComponent(text));
     files.push({ path, content: `${url.transport}://${user}:${password}@${url.host}\n` });
-    config.push(`[credential]\n\thelper = ${quoteConfig(`store --file=${quoteShell(path)}`)}`);
+    config.push(`[credential]\n\thelper = ${quoteConfig(`store --file=${shellWord(path)}`)}`);
   }
   const ssh = sshFiles(url, credentials, directory);
   files.push(...ssh);
@@ -107,7 +108,7 @@ export function gitSetup(input: GitInput): GitSetup {
       SSH_ASKPASS_REQUIRE: 'never',
       GIT_SSH_VARIANT: 'ssh',
       // git hands this to a shell where it has to: there is nothing of a user's in it.
-      GIT_SSH_COMMAND: `ssh -F ${quoteShell(join(directory, 'ssh-config'))}`,
+      GIT_SSH_COMMAND: `ssh -F ${shellWord(join(directory, 'ssh-config'))}`,
     },
   };
 }
@@ -224,10 +225,6 @@ function trimmed(text: string | undefined): string | undefined {
 
 function quoteConfig(value: string): string {
   return `"${value.replace(/["\\]/g, '\\$&')}"`;
-}
-
-function quoteShell(value: string): string {
-  return `'${value.replaceAll("'", `'\\''`)}'`;
 }
 
 /** ssh_config(5): `%` begins a token. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { parseDuration } from '../../api/duration.ts';
 import { IMAGE_BUILD_ROLE } from '../../api/labels.ts';
 import type { Module } from '../../api/module.ts';
@@ -116,7 +116,7 @@ const digests = new BoundedCache<string>({ entries: 256, weight: REMEMBERED_TEXT
 function digestOf(text: string): string {
   const known = digests.get(text);
   if (known !== undefined) return known;
-  const digest = createHash('sha256').update(text).digest('hex');
+  const digest = hash('sha256', text, 'hex');
   digests.set(text, digest, text.length);
   return digest;
 }

@@ -65,6 +65,7 @@ function planNode(
 ): NodePlan {
   const placement = planPlacement(snapshot, node, kernel, loaderPods);
   const existing = parseLoadedRecord(node.metadata.annotations?.[snapshot.keys.loaded]);
+  const markedReady = node.metadata.labels?.[snapshot.keys.ready] !== undefined;
   const plan = {
     node,
     alive: isAlive(node),
@@ -84,9 +85,7 @@ function planNode(
       // the ready label is taken, and the load label stays until no plugin pod is left on a node that can still stop one. The record stays
       // with it: whoever comes back after a reboot in between must not be taken for one that was never loaded. As long as the ready label is
       // there, a plugin pod may come that nobody has seen yet.
-      const mayHaveUsers =
-        pluginPods.length > 0 ||
-        (snapshot.pluginDaemonSets.length > 0 && node.metadata.labels?.[snapshot.keys.ready] !== undefined);
+      const mayHaveUsers = pluginPods.length > 0 || (snapshot.pluginDaemonSets.length > 0 && markedReady);
       const wait = placement.why !== 'KernelChanged' && plan.alive && mayHaveUsers;
       return wait ? { ...absent, load: placement.key, record: withoutMark(existing) } : absent;
     }
@@ -111,7 +110,7 @@ function planNode(
         loader,
         outdated,
         markedReplacing: existing?.replacingSince !== undefined,
-        markedReady: node.metadata.labels?.[snapshot.keys.ready] !== undefined,
+        markedReady,
         ...(readiness.lookAgainAtMs === undefined ? {} : { lookAgainAtMs: readiness.lookAgainAtMs }),
       };
     }

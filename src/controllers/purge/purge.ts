@@ -3,6 +3,7 @@ import { MODULES, type Module } from '../../api/module.ts';
 import type { KubeClient, ObjectRef } from '../../kube/client.ts';
 import { DAEMONSETS, LEASES, type Lease, NODES, PODS } from '../../kube/core.ts';
 import { isNotFound } from '../../kube/errors.ts';
+import { listPages, type Selection } from '../../kube/list-pages.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { refOf } from '../../kube/paths.ts';
 import type { Resource } from '../../kube/resources.ts';
@@ -10,7 +11,6 @@ import { type Clock, sleep } from '../../runtime/clock.ts';
 import { holderOf, leaseMsOf } from '../../runtime/lease.ts';
 import { type PurgeStep, type PurgeWorld, planPurge } from './plan.ts';
 
-const PAGE = 500;
 /** How often pods that are stopping are looked at. */
 const LOOK_MS = 500;
 
@@ -132,17 +132,12 @@ async function unlessGone(write: Promise<unknown>): Promise<void> {
 async function listAll<T extends KubeObject>(
   client: KubeClient,
   resource: Resource<T>,
-  selection: { readonly labelSelector?: string },
+  selection: Selection,
   signal: AbortSignal,
 ): Promise<readonly T[]> {
-  const items: T[] = [];
-  let from: string | undefined;
-  do {
-    const page = await client.list(resource, { ...selection, limit: PAGE, continue: from, signal });
-    items.push(...page.items);
-    from = page.metadata.continue === '' ? undefined : page.metadata.continue;
-  } while (from !== undefined);
-  return items;
+  const all: T[] = [];
+  for await (const { items } of listPages(client, resource, selection, signal)) all.push(...items);
+  return all;
 }
 
 function ifNotServed(error: unknown): readonly never[] {

@@ -3,6 +3,7 @@ import { GROUP_PREFIX, MODULE_NAME_LABEL } from '../../api/labels.ts';
 import { MODULES } from '../../api/module.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { DAEMONSETS, EVENTS, type Event, LEASES, NODES, type Node, PODS, type Pod } from '../../kube/core.ts';
+import { listPages, type Selection } from '../../kube/list-pages.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { refOf } from '../../kube/paths.ts';
 import { apiVersionOf, type Resource } from '../../kube/resources.ts';
@@ -28,7 +29,6 @@ export interface CollectOptions {
   readonly signal: AbortSignal;
 }
 
-const PAGE = 500;
 /** Objects of a kind; a bundle of more is read by nobody. */
 const MOST_OBJECTS = 5_000;
 const OPERATOR_SELECTOR = 'app.kubernetes.io/name=kmm,!kmm.node.kubernetes.io/role';
@@ -53,10 +53,7 @@ export async function* collect(options: CollectOptions): AsyncGenerator<BundleFi
       return undefined;
     }
   };
-  const all = async <T extends KubeObject>(
-    resource: Resource<T>,
-    selection: { readonly namespace?: string; readonly labelSelector?: string; readonly fieldSelector?: string } = {},
-  ): Promise<readonly T[]> =>
+  const all = async <T extends KubeObject>(resource: Resource<T>, selection: Selection = {}): Promise<readonly T[]> =>
     (await tried(`list ${resource.plural}`, () => listAll(client, resource, selection, signal, problems))) ?? [];
 
   const server = await tried('version of the API server', () => client.serverVersion({ signal }));
@@ -106,23 +103,17 @@ const YAML = { lineWidth: 0, aliasDuplicateObjects: false };
 async function listAll<T extends KubeObject>(
   client: KubeClient,
   resource: Resource<T>,
-  selection: { readonly namespace?: string; readonly labelSelector?: string; readonly fieldSelector?: string },
+  selection: Selection,
   signal: AbortSignal,
   problems: string[],
 ): Promise<readonly T[]> {
   const objects: T[] = [];
-  let next: string | undefined;
-  do {
-    const { items, metadata } = await client.list(resource, {
-      ...selection,
-      limit: PAGE,
-      ...(next === undefined ? {} : { continue: next }),
-      signal,
-    });
+  for await (const { items, isLast } of listPages(client, resource, selection, signal)) {
     objects.push(...items);
-    next = metadata.continue || undefined;
-  } while (next !== undefined && objects.length < MOST_OBJECTS);
-  if (next !== undefined) problems.push(`list ${resource.plural}: there are more than ${objects.length}`);
+    if (isLast || objects.length < MOST_OBJECTS) continue;
+    problems.push(`list ${resource.plural}: there are more than ${objects.length}`);
+    break;
+  }
   return objects;
 }
 
