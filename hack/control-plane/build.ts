@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-
+import { isThere } from '../machine-cache.ts';
 import { BINARIES, type Binary } from './binaries.ts';
 import { BUILD_ENVIRONMENT, buildFlags, PINNED_MODULES, pinnedVersion } from './pins.ts';
 import type { Progress } from './progress.ts';
@@ -37,7 +37,7 @@ export async function buildControlPlane(directory: string, progress: Progress, s
     }),
   );
   const missing: typeof steps = [];
-  for (const step of steps) if (!(await exists(join(directory, step.binary)))) missing.push(step);
+  for (const step of steps) if (!(await isThere(join(directory, step.binary)))) missing.push(step);
   const total = missing.reduce((sum, { binary }) => sum + COLD_SECONDS[binary], 0);
   progress.say(
     `Building the test control plane with Go, once: ${missing.map(({ binary }) => binary).join(', ')}; about ${minutes(total)} on two cores with empty caches.`,
@@ -95,15 +95,6 @@ function explain(cause: Error): string {
     'Go 1.26 or newer is needed once, to build the test control plane, and there is no `go` on PATH: install Go, ' +
     `or set KUBEBUILDER_ASSETS to a folder that holds ${BINARIES.join(', ')}.`
   );
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await stat(file);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function minutes(seconds: number): string {

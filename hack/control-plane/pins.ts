@@ -1,9 +1,8 @@
 /** What the test control plane is made of: three Go modules (their dependency versions do not agree) and how they are built. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-
+import { machineCache } from '../machine-cache.ts';
 import type { Binary } from './binaries.ts';
 
 export interface PinnedModule {
@@ -79,7 +78,5 @@ export async function pinsHash(root: string = import.meta.dirname): Promise<stri
 
 /** `${XDG_CACHE_HOME:-~/.cache}/kmm/control-plane/<hash of the pins>`. */
 export async function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): Promise<string> {
-  const { XDG_CACHE_HOME: configured = '' } = environment;
-  const base = configured === '' ? join(homedir(), '.cache') : configured;
-  return join(base, 'kmm', 'control-plane', await pinsHash());
+  return join(machineCache('control-plane', environment), await pinsHash());
 }

@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-
+import { isExecutable } from '../machine-cache.ts';
 import { BINARIES, type Binaries, type Binary } from './binaries.ts';
 import { cacheDirectory, PINNED_MODULES, pinnedVersion } from './pins.ts';
 
@@ -113,15 +112,6 @@ export async function surroundings(environment: NodeJS.ProcessEnv = process.env)
     versionOf,
     wanted: perBinary((binary) => wanted.get(binary) ?? ''),
   };
-}
-
-async function isExecutable(file: string): Promise<boolean> {
-  try {
-    await access(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function versionOf(binary: Binary, file: string): Promise<string> {

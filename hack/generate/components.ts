@@ -1,13 +1,11 @@
 /** config/components/<name>: what is optional, and the rights that come with it. */
 import type { PolicyRule } from '../../src/kube/rbac.ts';
 import { type GeneratedFile, yamlFile } from './files.ts';
-import { LABELS, mergeRules, NAME, OPERATOR_NAMESPACE } from './rbac.ts';
-
-const RBAC = 'rbac.authorization.k8s.io/v1';
+import { grant, LABELS, NAME } from './rbac.ts';
 
 /** Whoever scrapes with a token is bound to this one. */
 const METRICS_READER = {
-  apiVersion: RBAC,
+  apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'ClusterRole',
   metadata: { name: `${NAME}-metrics-reader`, labels: LABELS },
   rules: [{ nonResourceURLs: ['/metrics'], verbs: ['get'] }],
@@ -62,18 +60,7 @@ function role(
   named: { readonly name: string; readonly namespace?: string },
   rules: readonly PolicyRule[],
 ): readonly object[] {
-  if (rules.length === 0) return [];
-  const metadata = { ...named, labels: LABELS };
-  return [
-    { apiVersion: RBAC, kind, metadata, rules: mergeRules(rules) },
-    {
-      apiVersion: RBAC,
-      kind: `${kind}Binding`,
-      metadata,
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name: named.name },
-      subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: OPERATOR_NAMESPACE }],
-    },
-  ];
+  return rules.length === 0 ? [] : grant({ kind, ...named, labels: LABELS, serviceAccount: NAME, rules });
 }
 
 /** A kustomization that others take in under `components`. */

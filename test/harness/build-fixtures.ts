@@ -1,8 +1,8 @@
 /** What tiny images are made of: a static busybox and one module of a Debian kernel, taken out of Debian's packages once per machine. */
 import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
+import { isThere, machineCache } from '../../hack/machine-cache.ts';
 import { eventually } from './eventually.ts';
 import { run, runOrThrow } from './run.ts';
 
@@ -17,9 +17,8 @@ export interface BuildFixtures {
 
 /** @throws Error when Debian's packages cannot be had and no earlier run has left them */
 export async function buildFixtures(): Promise<BuildFixtures> {
-  const configured = process.env['XDG_CACHE_HOME'] ?? '';
-  const cache = join(configured === '' ? join(homedir(), '.cache') : configured, 'kmm', 'build-fixtures');
-  if (!(await isThere(cache))) await download(cache);
+  const cache = machineCache('build-fixtures');
+  if (!(await isThere(join(cache, 'kernel')))) await download(cache);
   const kernel = (await readFile(join(cache, 'kernel'), 'utf8')).trim();
   return { busybox: join(cache, 'busybox'), module: join(cache, 'dummy.ko'), kernel };
 }
@@ -50,15 +49,6 @@ async function download(cache: string): Promise<void> {
     await rm(folder, { recursive: true, force: true });
   }
   await eventually(() => access(join(cache, 'kernel')), { what: `the fixtures in ${cache}`, timeoutMs: 1_000 });
-}
-
-async function isThere(cache: string): Promise<boolean> {
-  try {
-    await access(join(cache, 'kernel'));
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Pushes an image with busybox as /bin/sh and the module as /src/dummy.ko, for FROM lines; `host` speaks plain HTTP. */

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 import { withLock } from '../../hack/control-plane/lock.ts';
+import { isThere, machineCache } from '../../hack/machine-cache.ts';
 import { runOrThrow } from './run.ts';
 
 /** Headers of a kernel against which modules compile. */
@@ -25,7 +25,7 @@ const DEBIAN_ARCH = process.arch === 'x64' ? 'amd64' : process.arch;
  * @throws Error where apt knows of no such package: `apt-get update` has to have run
  */
 export async function twoKernels(signal?: AbortSignal): Promise<readonly KernelHeaders[]> {
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'kmm', 'kernel-headers');
+  const cache = machineCache('kernel-headers');
   await mkdir(cache, { recursive: true });
   return withLock(
     cache,
@@ -133,15 +133,6 @@ async function relocate(root: string, later: string, release: string): Promise<v
   const makefile = join(source, `linux-headers-${release}`, 'Makefile');
   const text = await readFile(makefile, 'utf8');
   await writeFile(makefile, text.replaceAll(/(^|[\s=])\/usr\/(src|lib)\//gm, `$1${later}/usr/$2/`));
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Never half a file. */

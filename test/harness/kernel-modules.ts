@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 import { withLock } from '../../hack/control-plane/lock.ts';
+import { isThere } from '../../hack/machine-cache.ts';
 import { twoKernels } from './kernel-headers.ts';
 import { run } from './run.ts';
 
@@ -72,13 +73,4 @@ async function sourceHash({ source, name }: ModuleSource): Promise<string> {
   const hash = createHash('sha256');
   for (const file of [`${name}.c`, 'Makefile']) hash.update(file).update(await readFile(join(source, file)));
   return hash.digest('hex').slice(0, 12);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

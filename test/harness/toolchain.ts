@@ -3,10 +3,10 @@
  * Debian's own packages, once per machine.
  */
 import { mkdir, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 import { withLock } from '../../hack/control-plane/lock.ts';
+import { isThere, machineCache } from '../../hack/machine-cache.ts';
 import { buildFixtures } from './build-fixtures.ts';
 import { twoKernels } from './kernel-headers.ts';
 import { runOrThrow } from './run.ts';
@@ -48,7 +48,7 @@ const KERNEL_ARCH = process.arch === 'arm64' ? 'arm64' : 'x86';
  * @throws Error where Debian's packages cannot be had, or no buildah
  */
 export async function toolchain({ onCold, signal }: ToolchainOptions = {}): Promise<Toolchain> {
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'kmm', 'toolchain');
+  const cache = machineCache('toolchain');
   const isCold = !(await isThere(cache));
   // Which kernels they are is found out first, and that takes its time too.
   if (isCold) onCold?.();
@@ -209,14 +209,5 @@ async function buildLayout(folder: string, kernels: readonly string[], options: 
       join(folder, 'context'),
     );
     await buildah('push', '--quiet', target, `oci:${join(folder, 'layout')}:${target}`);
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,10 +1,10 @@
 /** What the bed is made of is made once for each text of its recipe, and kept in `${XDG_CACHE_HOME:-~/.cache}/kmm/e2e`. */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { withLock } from '../../../hack/control-plane/lock.ts';
 import type { Progress } from '../../../hack/control-plane/progress.ts';
+import { isThere, machineCache } from '../../../hack/machine-cache.ts';
 
 /** What makes one thing of the bed; `recipe` names it whole: whatever changes the result stands in it. */
 export interface Recipe {
@@ -27,7 +27,7 @@ export interface Making {
  * counts. Things of the same name that were made a week ago or earlier are removed when a new one is made.
  */
 export async function made(recipe: Recipe, { progress, signal }: Making): Promise<string> {
-  const cache = cacheFolder();
+  const cache = machineCache('e2e');
   const path = join(cache, `${recipe.name}-${hashOf(recipe.recipe)}`);
   if (await isThere(path)) return path;
   await mkdir(cache, { recursive: true });
@@ -54,11 +54,6 @@ export async function made(recipe: Recipe, { progress, signal }: Making): Promis
   );
 }
 
-function cacheFolder(): string {
-  const configured = process.env['XDG_CACHE_HOME'] ?? '';
-  return join(configured === '' ? join(homedir(), '.cache') : configured, 'kmm', 'e2e');
-}
-
 function hashOf(recipe: Recipe['recipe']): string {
   const hash = createHash('sha256');
   for (const part of recipe) hash.update(`${part.length}\n`).update(part);
@@ -73,14 +68,5 @@ async function removeOld(cache: string, name: string): Promise<void> {
   for (const entry of (await readdir(cache)).filter((entry) => own.test(entry))) {
     const path = join(cache, entry);
     if (Date.now() - (await stat(path)).mtimeMs > WEEK_MS) await rm(path, { recursive: true, force: true });
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
   }
 }
