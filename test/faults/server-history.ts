@@ -1,22 +1,14 @@
 /** A random history of one Module on the real API server: what may happen to it and its two nodes, and what must be true in the end. */
 import { expect } from 'vitest';
 
-import type { KubeObject } from '../../src/kube/objects.ts';
-import { defineResource } from '../../src/kube/resources.ts';
 import { eventually } from '../harness/eventually.ts';
 import { aModule, nodesOf } from '../harness/modules.ts';
 import type { ModuleRef, OperatedCluster } from '../harness/operated-cluster.ts';
+import { QUOTAS } from '../harness/quotas.ts';
 import { pick, randomFrom } from './random.ts';
 
 const KERNELS = ['6.1.0', '6.12.1', '5.4.0-1054-gke'] as const;
 const TAINT = { key: 'faults.test/taint', effect: 'NoExecute' } as const;
-const QUOTAS = defineResource<KubeObject & { readonly spec: { readonly hard: Readonly<Record<string, string>> } }>({
-  group: '',
-  version: 'v1',
-  kind: 'ResourceQuota',
-  plural: 'resourcequotas',
-  namespaced: true,
-});
 
 type Step = (history: ServerHistory, node: string) => Promise<void>;
 

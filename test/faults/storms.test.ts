@@ -8,6 +8,7 @@ import { aModule, nodesOf } from '../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../harness/operated-cluster.ts';
 import { FaultProxy } from './fault-proxy.ts';
 import { KeptOperator } from './kept-operator.ts';
+import { untilQuiet as untilQuietFor } from './quiet.ts';
 import { playTogether } from './server-history.ts';
 import { TcpProxy } from './watch-proxy.ts';
 
@@ -25,18 +26,7 @@ const LEASE = [
 const ALONE = ['--leader-elect=false', '--status-interval=100ms'];
 
 /** The silence after the last change in which an operator that has nothing to do writes nothing. */
-async function untilQuiet(): Promise<void> {
-  let before = -1;
-  await eventually(
-    async () => {
-      const { length } = await kmm.operatorWrites(0);
-      const last = before;
-      before = length;
-      expect(length).toBe(last);
-    },
-    { what: 'no write between two looks', intervalMs: 2_000, timeoutMs: 60_000 },
-  );
-}
+const untilQuiet = (): Promise<void> => untilQuietFor(kmm, { apartMs: 2_000, timeoutMs: 60_000 });
 
 async function loaders(ref: ModuleRef): Promise<readonly string[]> {
   const pods = await kmm.pods(ref, 'module-loader');

@@ -9,7 +9,8 @@ import { eventually, holds } from '../../harness/eventually.ts';
 import { nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { KeptOperator } from '../kept-operator.ts';
-import { fourNodes, loaderUIDs, mapped, untilGone, untilLoadedEverywhere, untilQuiet } from './loaded.ts';
+import { untilQuiet } from '../quiet.ts';
+import { fourNodes, loaderUIDs, mapped, untilGone, untilLoadedEverywhere } from './loaded.ts';
 import { LONG_TEST_MS } from './settings.ts';
 
 const HOUR_MS = 3_600_000;

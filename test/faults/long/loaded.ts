@@ -63,17 +63,3 @@ export async function untilGone(kmm: OperatedCluster, ref: ModuleRef): Promise<v
 export async function loaderUIDs(kmm: OperatedCluster, ref: ModuleRef): Promise<readonly string[]> {
   return (await kmm.pods(ref, 'module-loader')).map(({ metadata }) => metadata.uid ?? '').toSorted();
 }
-
-/** Two looks at the audit log, so far apart, without a write between them. */
-export async function untilQuiet(kmm: OperatedCluster, apartMs = 5_000): Promise<void> {
-  let before = -1;
-  await eventually(
-    async () => {
-      const { length } = await kmm.operatorWrites(0);
-      const last = before;
-      before = length;
-      expect(length).toBe(last);
-    },
-    { what: `${apartMs / 1_000} s without a write`, timeoutMs: 900_000, intervalMs: apartMs },
-  );
-}

@@ -6,8 +6,9 @@ import { countByVerbAndResource } from '../../harness/audit.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { KeptOperator } from '../kept-operator.ts';
+import { untilQuiet } from '../quiet.ts';
 import { TcpProxy } from '../watch-proxy.ts';
-import { fourNodes, loaderUIDs, untilLoadedEverywhere, untilQuiet } from './loaded.ts';
+import { fourNodes, loaderUIDs, untilLoadedEverywhere } from './loaded.ts';
 import { LONG_TEST_MS, OUTAGE_MS } from './settings.ts';
 
 const kmm = useOperatedCluster('outage');
@@ -22,7 +23,7 @@ it(
     try {
       const ref = await fourNodes(kmm, 'outage');
       await untilLoadedEverywhere(kmm, ref, '1');
-      await untilQuiet(kmm, 12_000);
+      await untilQuiet(kmm, { apartMs: 12_000 });
       const before = await loaderUIDs(kmm, ref);
       const mark = await kmm.controlPlane.auditMark();
       proxy.swallow(true);
@@ -42,7 +43,7 @@ it(
         },
         { what: 'the edit after the outage to be seen', timeoutMs: 180_000 },
       );
-      await untilQuiet(kmm, 12_000);
+      await untilQuiet(kmm, { apartMs: 12_000 });
       console.log(
         `outage of ${OUTAGE_MS / 1_000} s; the operator ended ${operator.ends.length} times: ${operator.ends.join()}`,
       );

@@ -4,8 +4,9 @@ import { expect, it } from 'vitest';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { FaultProxy, FINE, type Weather } from '../fault-proxy.ts';
 import { KeptOperator } from '../kept-operator.ts';
+import { untilQuiet } from '../quiet.ts';
 import { repeatedWrites } from '../repeated-writes.ts';
-import { fourNodes, mapped, PATIENT_LEASE, untilGone, untilLoadedEverywhere, untilQuiet } from './loaded.ts';
+import { fourNodes, mapped, PATIENT_LEASE, untilGone, untilLoadedEverywhere } from './loaded.ts';
 import { LONG_TEST_MS } from './settings.ts';
 
 const kmm = useOperatedCluster('slow');
@@ -32,7 +33,7 @@ it.each<[string, Weather, readonly string[]]>([
       await kmm.edit(ref, mapped('2'));
       await untilLoadedEverywhere(kmm, ref, '2');
       const rolledAt = performance.now();
-      await untilQuiet(kmm, 2 * (weather.lateMs + weather.slowMs));
+      await untilQuiet(kmm, { apartMs: 2 * (weather.lateMs + weather.slowMs) });
       await untilGone(kmm, ref);
       const [load, roll] = [loadedAt - startedAt, rolledAt - loadedAt].map((ms) => Math.round(ms / 1_000));
       console.log(`${what}: loaded after ${load} s, rolled out in ${roll} s, ${proxy.writes.length} writes`);

@@ -7,8 +7,9 @@ import { usageOf } from '../../bench/process-usage.ts';
 import { countByVerbAndResource } from '../../harness/audit.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
+import { untilQuiet } from '../quiet.ts';
 import { playTogether } from '../server-history.ts';
-import { PATIENT_LEASE, untilQuiet } from './loaded.ts';
+import { PATIENT_LEASE } from './loaded.ts';
 import { LONG_TEST_MS, MINUTES, SEED } from './settings.ts';
 
 const AT_ONCE = 6;

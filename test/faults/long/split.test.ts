@@ -5,7 +5,8 @@ import { countByVerbAndResource } from '../../harness/audit.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { KeptOperator } from '../kept-operator.ts';
-import { fourNodes, KERNELS, mapped, untilGone, untilLoadedEverywhere, untilQuiet } from './loaded.ts';
+import { untilQuiet } from '../quiet.ts';
+import { fourNodes, KERNELS, mapped, untilGone, untilLoadedEverywhere } from './loaded.ts';
 import { LONG_TEST_MS } from './settings.ts';
 
 const kmm = useOperatedCluster('split');
@@ -46,7 +47,7 @@ it(
       await untilLoadedEverywhere(kmm, ref, '2');
       await untilQuiet(kmm);
       const mark = await kmm.controlPlane.auditMark();
-      await untilQuiet(kmm, 20_000);
+      await untilQuiet(kmm, { apartMs: 20_000 });
       expect(countByVerbAndResource(await kmm.operatorWrites(mark))).toEqual(new Map());
       await untilGone(kmm, ref);
       expect(both.flatMap(({ ends }) => ends)).toEqual([]);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { FailureReport } from '../../../src/build/pipeline/report.ts';
 import { CONFIG_MAPS } from '../../../src/kube/core.ts';
 import { BuildPods } from '../../harness/build-pods.ts';
+import { applyBuilding, buildStatus, untilBuild } from '../../harness/building-modules.ts';
 import { aReport } from '../../harness/builds.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
@@ -27,38 +28,15 @@ const failure = (cause: FailureReport['cause'], message: string): FailureReport 
   durations: { build: 5 },
 });
 
-/** A Module that builds for one kernel, in a namespace and on a node of its own. */
-async function building(name: string, mapping: Partial<Mapping> = {}): Promise<ModuleRef> {
-  const namespace = await kmm.cluster.freshNamespace();
-  await kmm.addNodes(name, nodesOf(name), KERNEL);
-  return kmm.apply(
-    aModule(name)
-      .inNamespace(namespace)
-      .withMapping({
-        literal: KERNEL,
-        containerImage: 'registry.test/kmod:1',
-        build: { dockerfile: 'FROM scratch\n' },
-        ...mapping,
-      }),
-  );
-}
-
-async function buildOf(ref: ModuleRef) {
-  return (await kmm.module(ref)).status?.kernels?.[0]?.build;
-}
-
-function untilBuild(ref: ModuleRef, expected: object) {
-  return eventually(async () => expect(await buildOf(ref)).toMatchObject(expected), {
-    what: `the build of ${ref.name} to be ${JSON.stringify(expected)}`,
-  });
-}
+const building = (name: string, mapping: Partial<Mapping> = {}): Promise<ModuleRef> =>
+  applyBuilding(kmm, { name, kernel: KERNEL, mapping });
 
 describe('a kernel whose image has to be built', () => {
   it('gets it built, signed and pushed by a pod, and then loaded by digest; status tells each step', async () => {
     const sign = { keySecret: { name: 'key' }, certSecret: { name: 'cert' } };
     const ref = await building('signed', { sign });
     const pod = await pods().next(ref);
-    await untilBuild(ref, { phase: 'Starting', pod: pod.metadata.name });
+    await untilBuild(kmm, ref, { phase: 'Starting', pod: pod.metadata.name });
     expect(await kmm.daemonSets(ref, 'module-loader')).toEqual([]);
 
     for (const [stage, phase] of [
@@ -67,7 +45,7 @@ describe('a kernel whose image has to be built', () => {
       ['push', 'Pushing'],
     ] as const) {
       await pods().enter(pod, stage);
-      await untilBuild(ref, { phase, pod: pod.metadata.name });
+      await untilBuild(kmm, ref, { phase, pod: pod.metadata.name });
       await kmm.untilCondition(ref, { type: 'Progressing', status: 'True', reason: phase });
     }
     await pods().succeed(pod, report);
@@ -75,7 +53,7 @@ describe('a kernel whose image has to be built', () => {
     await kmm.untilLoaded(ref, 1);
     const [daemonSet] = await kmm.daemonSets(ref, 'module-loader');
     expect(daemonSet?.spec.template.spec.containers[0]?.image).toBe(IMAGE);
-    await untilBuild(ref, { phase: 'Pushed', image: IMAGE, reference: 'registry.test/kmod:1', attempts: 1 });
+    await untilBuild(kmm, ref, { phase: 'Pushed', image: IMAGE, reference: 'registry.test/kmod:1', attempts: 1 });
     await eventually(async () => expect(await pods().list(ref)).toEqual([]), { what: 'the finished pod to go' });
     for (const reason of ['Building', 'Signing', 'Pushing', 'Loaded']) {
       await kmm.untilEvent(ref, { type: 'Normal', reason });
@@ -86,7 +64,7 @@ describe('a kernel whose image has to be built', () => {
     const ref = await building('restarted');
     const pod = await pods().next(ref);
     await pods().enter(pod, 'build');
-    await untilBuild(ref, { phase: 'Building' });
+    await untilBuild(kmm, ref, { phase: 'Building' });
     await kmm.operator.kill();
     await kmm.startOperator();
     await kmm.untilIdle();
@@ -111,7 +89,7 @@ describe('a kernel whose image has to be built', () => {
       'build: make ended with exit code 2 (…hello.c:3: error: expected ;)',
     );
     await kmm.untilEvent(ref, { type: 'Warning', reason: 'BuildFailed' });
-    expect(await buildOf(ref)).not.toHaveProperty('retryAt');
+    expect(await buildStatus(kmm, ref)).not.toHaveProperty('retryAt');
 
     const [mapping] = (await kmm.module(ref)).spec.kernelMappings ?? [];
     await kmm.edit(ref, { kernelMappings: [{ ...mapping, build: { dockerfile: 'FROM mended\n' } }] });
@@ -126,9 +104,13 @@ describe('a kernel whose image has to be built', () => {
     await pods().fail(first, failure('infrastructure', 'registry.test does not answer'));
     const second = await pods().next(ref, first);
     expect(second.metadata.name).toBe(first.metadata.name);
-    await untilBuild(ref, { attempts: 2 });
+    await untilBuild(kmm, ref, { attempts: 2 });
     await pods().fail(second, failure('infrastructure', 'registry.test does not answer'));
-    await untilBuild(ref, { phase: 'Failed', attempts: 2, message: expect.stringContaining('given up after 2 tries') });
+    await untilBuild(kmm, ref, {
+      phase: 'Failed',
+      attempts: 2,
+      message: expect.stringContaining('given up after 2 tries'),
+    });
 
     await kmm.edit(ref, { imageRebuildTriggerGeneration: 1 });
     await pods().succeed(await pods().next(ref, first, second), report);
@@ -137,7 +119,7 @@ describe('a kernel whose image has to be built', () => {
 
   it('from a ConfigMap waits for it by name, and an edit of it builds anew while the module stays loaded', async () => {
     const ref = await building('configured', { build: { dockerfileConfigMap: { name: 'recipe' } } });
-    await untilBuild(ref, { phase: 'Queued', message: expect.stringContaining('ConfigMap recipe') });
+    await untilBuild(kmm, ref, { phase: 'Queued', message: expect.stringContaining('ConfigMap recipe') });
     expect(await pods().list(ref)).toEqual([]);
     const { admin } = kmm.cluster;
     const recipe = { name: 'recipe', namespace: ref.namespace };
@@ -152,7 +134,7 @@ describe('a kernel whose image has to be built', () => {
     await kmm.untilCondition(ref, { type: 'Ready', status: 'True' });
     await kmm.untilCondition(ref, { type: 'Progressing', status: 'True', reason: 'RollingOut' });
     await pods().enter(second, 'build');
-    await untilBuild(ref, { phase: 'Building' });
+    await untilBuild(kmm, ref, { phase: 'Building' });
     // An operator that has just started has not seen the ConfigMap yet: that is no reason to build anything else.
     await kmm.operator.kill();
     await kmm.startOperator();
@@ -166,7 +148,7 @@ describe('a kernel whose image has to be built', () => {
 
     await admin.delete(CONFIG_MAPS, recipe);
     await kmm.untilIdle();
-    expect(await buildOf(ref)).toMatchObject({ phase: 'Pushed', image: newer });
+    expect(await buildStatus(kmm, ref)).toMatchObject({ phase: 'Pushed', image: newer });
     await kmm.untilLoaded(ref, 1);
   });
 
@@ -180,7 +162,10 @@ describe('a kernel whose image has to be built', () => {
       { metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } },
     );
     await kmm.edit(ref, { imageRebuildTriggerGeneration: 1 });
-    await untilBuild(ref, { phase: 'Queued', message: expect.stringContaining('violates PodSecurity "restricted') });
+    await untilBuild(kmm, ref, {
+      phase: 'Queued',
+      message: expect.stringContaining('violates PodSecurity "restricted'),
+    });
     await eventually(async () => expect(await pods().list(ref)).toEqual([]), { what: `${first.metadata.name} to go` });
     await pods().succeed(await pods().next(fine), report);
     await kmm.untilLoaded(fine, 1);

@@ -2,10 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IMAGE_STREAMS } from '../../../src/build/engines/openshift-objects.ts';
 import { CONFIG_MAPS, NODES } from '../../../src/kube/core.ts';
 import { BuildPods } from '../../harness/build-pods.ts';
+import { applyBuilding, buildStatus, untilBuild } from '../../harness/building-modules.ts';
 import { aReport } from '../../harness/builds.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
-import { aModule, type Mapping, nodesOf } from '../../harness/modules.ts';
+import type { Mapping } from '../../harness/modules.ts';
 import { installOnOpenShift, OpenShiftBuilds } from '../../harness/openshift.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_USER } from '../../harness/operator.ts';
@@ -30,32 +31,8 @@ afterAll(() => openshift.stop());
 
 const pods = (): BuildPods => new BuildPods(kmm.cluster.admin);
 
-/** A Module that builds for one kernel, in a namespace and on a node of its own. */
-async function building(name: string, mapping: Partial<Mapping> = {}): Promise<ModuleRef> {
-  const namespace = await kmm.cluster.freshNamespace();
-  await kmm.addNodes(name, nodesOf(name), KERNEL);
-  return kmm.apply(
-    aModule(name)
-      .inNamespace(namespace)
-      .withPullSecret('registry')
-      .withMapping({
-        literal: KERNEL,
-        containerImage: 'registry.test/kmod:1',
-        build: { dockerfile: 'FROM scratch\n' },
-        ...mapping,
-      }),
-  );
-}
-
-async function buildStatus(ref: ModuleRef) {
-  return (await kmm.module(ref)).status?.kernels?.[0]?.build;
-}
-
-function untilBuild(ref: ModuleRef, expected: object) {
-  return eventually(async () => expect(await buildStatus(ref)).toMatchObject(expected), {
-    what: `the build of ${ref.name} to be ${JSON.stringify(expected)}`,
-  });
-}
+const building = (name: string, mapping: Partial<Mapping> = {}): Promise<ModuleRef> =>
+  applyBuilding(kmm, { name, kernel: KERNEL, mapping, pullSecret: 'registry' });
 
 async function untilNoBuildConfig(ref: ModuleRef): Promise<void> {
   await eventually(async () => expect(await openshift.configs(ref.namespace)).toEqual([]), {
@@ -125,16 +102,16 @@ describe('a kernel whose image OpenShift builds', () => {
       nodeSelector: { 'kubernetes.io/arch': 'amd64', 'kubernetes.io/os': 'linux' },
       mountTrustedCA: true,
     });
-    await untilBuild(ref, { phase: 'Starting', pod: `${build.metadata.name}-build` });
+    await untilBuild(kmm, ref, { phase: 'Starting', pod: `${build.metadata.name}-build` });
     await openshift.run(build);
-    await untilBuild(ref, { phase: 'Building' });
+    await untilBuild(kmm, ref, { phase: 'Building' });
     await kmm.untilCondition(ref, { type: 'Progressing', status: 'True', reason: 'Building' });
     await openshift.complete(build, DIGEST);
 
     await kmm.untilLoaded(ref, 1);
     const [daemonSet] = await kmm.daemonSets(ref, 'module-loader');
     expect(daemonSet?.spec.template.spec.containers[0]?.image).toBe(`registry.test/kmod@${DIGEST}`);
-    await untilBuild(ref, { phase: 'Pushed', reference: 'registry.test/kmod:1', attempts: 1 });
+    await untilBuild(kmm, ref, { phase: 'Pushed', reference: 'registry.test/kmod:1', attempts: 1 });
     await untilNoBuildConfig(ref);
     expect(await pods().list(ref)).toEqual([]);
   });
@@ -163,7 +140,7 @@ describe('a kernel whose image OpenShift builds', () => {
     const message = module.status?.conditions?.find(({ type }) => type === 'Degraded')?.message;
     expect(message).toContain('build: The step "RUN make" of the Dockerfile fails with exit status 2');
     expect(message).toContain('hello.c:3: error: expected ;');
-    expect(await buildStatus(ref)).not.toHaveProperty('retryAt');
+    expect(await buildStatus(kmm, ref)).not.toHaveProperty('retryAt');
     await kmm.untilIdle();
     expect(await openshift.configs(ref.namespace)).toHaveLength(1);
 
@@ -180,9 +157,13 @@ describe('a kernel whose image OpenShift builds', () => {
     await openshift.fail(first, evicted);
     const second = await openshift.next(ref.namespace, first);
     expect(second.metadata.name).not.toBe(first.metadata.name);
-    await untilBuild(ref, { attempts: 2 });
+    await untilBuild(kmm, ref, { attempts: 2 });
     await openshift.fail(second, evicted);
-    await untilBuild(ref, { phase: 'Failed', attempts: 2, message: expect.stringContaining('given up after 2 tries') });
+    await untilBuild(kmm, ref, {
+      phase: 'Failed',
+      attempts: 2,
+      message: expect.stringContaining('given up after 2 tries'),
+    });
     expect(await openshift.configs(ref.namespace)).toHaveLength(1);
   });
 
@@ -190,7 +171,7 @@ describe('a kernel whose image OpenShift builds', () => {
     const ref = await building('edited');
     const outdated = await openshift.next(ref.namespace);
     await openshift.run(outdated);
-    await untilBuild(ref, { phase: 'Building' });
+    await untilBuild(kmm, ref, { phase: 'Building' });
     const [mapping] = (await kmm.module(ref)).spec.kernelMappings ?? [];
     await kmm.edit(ref, { kernelMappings: [{ ...mapping, build: { dockerfile: 'FROM newer\n' } }] });
     await eventually(
@@ -223,7 +204,7 @@ describe('an image that is to be signed', () => {
     const build = await openshift.next(ref.namespace);
     expect(build.spec?.output?.to.name).toMatch(/^registry\.test\/kmod:.*-unsigned$/);
     await openshift.run(build);
-    await untilBuild(ref, { phase: 'Building' });
+    await untilBuild(kmm, ref, { phase: 'Building' });
     await kmm.operator.kill();
     await openshift.complete(build, DIGEST);
     await kmm.startOperator();
@@ -235,7 +216,7 @@ describe('an image that is to be signed', () => {
     });
     expect(await kmm.daemonSets(ref, 'module-loader')).toEqual([]);
     await pods().enter(pod, 'sign');
-    await untilBuild(ref, { phase: 'Signing', pod: pod.metadata.name });
+    await untilBuild(kmm, ref, { phase: 'Signing', pod: pod.metadata.name });
     await kmm.operator.kill();
     await kmm.startOperator();
     await kmm.untilIdle();
@@ -264,7 +245,10 @@ describe('an image that is to be signed', () => {
     const enforce = (level: string) => ({ metadata: { labels: { 'pod-security.kubernetes.io/enforce': level } } });
     await kmm.cluster.admin.patch(NAMESPACES, { name: ref.namespace }, enforce('restricted'));
     await openshift.complete(build, DIGEST);
-    await untilBuild(ref, { phase: 'Starting', message: expect.stringContaining('violates PodSecurity "restricted') });
+    await untilBuild(kmm, ref, {
+      phase: 'Starting',
+      message: expect.stringContaining('violates PodSecurity "restricted'),
+    });
     await kmm.cluster.admin.patch(NAMESPACES, { name: ref.namespace }, enforce('privileged'));
     // Its next try comes after half a minute; an edit does not wait for it.
     await kmm.edit(ref, { imageRebuildTriggerGeneration: 1 });
@@ -283,7 +267,7 @@ describe('a Dockerfile that asks for DTK_AUTO', () => {
   it('waits with one sentence for a tag of its nodes’ system, and gets that image as an argument', async () => {
     const ref = await building('toolkit', { build: { dockerfile: DTK_DOCKERFILE } });
     const { admin } = kmm.cluster;
-    await untilBuild(ref, { phase: 'Queued', message: expect.stringContaining('runs Simulated Linux') });
+    await untilBuild(kmm, ref, { phase: 'Queued', message: expect.stringContaining('runs Simulated Linux') });
     const osImage = `Red Hat Enterprise Linux CoreOS ${version} (Plow)`;
     await admin.patch(
       NODES,
@@ -291,12 +275,12 @@ describe('a Dockerfile that asks for DTK_AUTO', () => {
       { status: { nodeInfo: { osImage } } },
       { subresource: 'status', type: 'strategic' },
     );
-    await untilBuild(ref, {
+    await untilBuild(kmm, ref, {
       phase: 'Queued',
       message: expect.stringContaining('there is no ImageStream driver-toolkit'),
     });
     await admin.create(IMAGE_STREAMS, { metadata: stream, ...tags('417.94.202412040832-0') });
-    await untilBuild(ref, { phase: 'Queued', message: expect.stringContaining(`has no tag ${version}`) });
+    await untilBuild(kmm, ref, { phase: 'Queued', message: expect.stringContaining(`has no tag ${version}`) });
     expect(await openshift.configs(ref.namespace)).toEqual([]);
 
     await admin.patch(IMAGE_STREAMS, stream, tags(version));

@@ -4,23 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { FINALIZER } from '../../../src/api/labels.ts';
 import { MODULES } from '../../../src/api/module.ts';
 import { DAEMONSETS } from '../../../src/kube/core.ts';
-import type { KubeObject } from '../../../src/kube/objects.ts';
-import { defineResource } from '../../../src/kube/resources.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
+import { QUOTAS } from '../../harness/quotas.ts';
 import { CRASH_MESSAGE } from '../../harness/stages.ts';
 
 const KERNEL = '6.1.0-50-cloud-amd64';
 const OTHER = '6.1.0-56-cloud-amd64';
-const QUOTAS = defineResource<KubeObject & { readonly spec: { readonly hard: Readonly<Record<string, string>> } }>({
-  group: '',
-  version: 'v1',
-  kind: 'ResourceQuota',
-  plural: 'resourcequotas',
-  namespaced: true,
-});
 
 const kmm = useOperatedCluster('trouble');
 
