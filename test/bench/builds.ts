@@ -1,11 +1,11 @@
 /** How long builds take: the real pipeline with buildah, against a registry on loopback; the storage is empty each time, as an emptyDir is. */
 import type { Durations } from '../../src/build/pipeline/report.ts';
 import { aRequest, BuildPod, type MountedFiles } from '../harness/build-tools.ts';
+import { twoKernels } from '../harness/kernel-headers.ts';
 import { moduleDockerfile } from '../harness/module-dockerfile.ts';
 import { startRegistry } from '../harness/registry-server.ts';
 import { makeSignKeys } from '../harness/sign-keys.ts';
-import { pushToolchain, toolchain } from '../harness/toolchain.ts';
-import { servePackages } from './package-server.ts';
+import { pushDebian } from './debian-image.ts';
 
 export interface BuildMeasurement {
   readonly name: string;
@@ -24,26 +24,30 @@ export interface BuildBenchOptions {
   readonly signal: AbortSignal;
 }
 
+/** As `docs/usage/building.md` has it for Debian. */
+const install = (...packages: string[]): string =>
+  `RUN apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')}`;
+
 /**
- * The first kernel with nothing in the registry but base images, a second one that finds the layers of the first, the first again, and the second
- * one signed; and the second where its headers are in no layer that the first had.
+ * The first kernel with nothing in the registry but Debian itself, a second one that finds the layers of the first, the first again, and the second
+ * one signed; and both where a layer has the headers of one kernel, not of all.
  *
  * @throws Error with the log of a build that fails
  */
 export async function measureBuilds({ say, signal }: BuildBenchOptions): Promise<readonly BuildMeasurement[]> {
-  say('making the images that modules are compiled in (about a minute, once)');
-  const { packages } = await toolchain({ signal });
+  const [first, second] = (await twoKernels(signal)).map(({ release }) => release);
+  if (first === undefined || second === undefined) throw new Error('there are no two kernels');
   const registry = await startRegistry();
-  const server = await servePackages(packages);
   try {
-    const images = await pushToolchain(registry.host, signal);
-    const [first, second] = images.kernels;
-    // As `apt-get install gcc make` and the headers of a distribution's kernels do, before the kernel is an argument ...
+    say('making an image of Debian (about half a minute)');
+    const debian = await pushDebian(registry.host, signal);
     const dockerfileOf = (before: readonly string[], after: readonly string[] = []): Promise<string> =>
-      moduleDockerfile({ toolchain: images.runtime, runtime: images.runtime, before, after });
-    const shared = await dockerfileOf([server.install('compiler'), ...images.kernels.map(server.install)]);
+      moduleDockerfile({ toolchain: debian, runtime: debian, before, after });
+    const compiler = ['build-essential', 'kmod'];
+    // The headers before the kernel is an argument, in one layer for all kernels ...
+    const shared = await dockerfileOf([install(...compiler, `linux-headers-${first}`, `linux-headers-${second}`)]);
     // ... or those of the one kernel in each build.
-    const own = await dockerfileOf([server.install('compiler')], [server.install('$KERNEL_FULL_VERSION')]);
+    const own = await dockerfileOf([install(...compiler)], [install('linux-headers-$KERNEL_FULL_VERSION')]);
     const { key, certificate } = await makeSignKeys('bench');
     const signed = { signKey: key, signCert: certificate };
     const runs: readonly [string, string, string, MountedFiles][] = [
@@ -51,7 +55,8 @@ export async function measureBuilds({ say, signal }: BuildBenchOptions): Promise
       ['second kernel, layers cached', second, shared, {}],
       ['first kernel again, unchanged', first, shared, {}],
       ['second kernel, layers cached, signed', second, shared, signed],
-      ['second kernel, compiler cached, its headers installed', second, own, {}],
+      ['first kernel, its own headers', first, own, {}],
+      ['second kernel, compiler cached, its own headers', second, own, {}],
     ];
     const measurements: BuildMeasurement[] = [];
     for (const [name, kernel, dockerfile, mounted] of runs) {
@@ -62,7 +67,6 @@ export async function measureBuilds({ say, signal }: BuildBenchOptions): Promise
     }
     return measurements;
   } finally {
-    await server.stop();
     await registry.stop();
   }
 }
