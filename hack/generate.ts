@@ -19,7 +19,7 @@ import { admissionPolicyFiles } from './generate/admission-policy.ts';
 import { alertFiles, alertGroups } from './generate/alerts.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { chartFiles } from './generate/chart.ts';
-import { chartRegistryFile } from './generate/chart-registry.ts';
+import { chartComponentFiles } from './generate/chart-components.ts';
 import { componentFiles } from './generate/components.ts';
 import { embeddedSchemas } from './generate/embedded.ts';
 import { fieldTree } from './generate/field-tree.ts';
@@ -92,7 +92,7 @@ const imageLock = imageLockFile(await readFile(join(ROOT, 'images.lock'), 'utf8'
 changed.push(...(await writeFiles(ROOT, [imageLock], { check })));
 if (values.offline !== true) changed.push(...(await writeFiles(ROOT, [await embedded()], { check })));
 changed.push(...(await writeFiles(ROOT, await derived(), { check })));
-changed.push(...(await writeFiles(ROOT, [await chartRegistryFile(ROOT)], { check })));
+changed.push(...(await writeFiles(ROOT, await chartComponentFiles(ROOT), { check })));
 // Last: helm renders the chart as it is on disk.
 changed.push(...(await writeFiles(ROOT, await kustomizeFiles(ROOT, await ensureHelm(new Progress())), { check })));
 for (const path of changed) console.log(check ? `${path} is out of date: run make generate` : `wrote ${path}`);

@@ -45,6 +45,12 @@ const list = (description: string, preset: readonly unknown[], items: Keywords):
 
 const NAMESPACE = { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' };
 const OBJECT_NAME = { pattern: '^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$' };
+const PORTS = { type: 'array', items: { type: 'integer', minimum: 1, maximum: 65_535 }, minItems: 1 };
+/** Everything outside the cluster, as far as anybody can say. */
+const BUILDS_TO = [
+  { ipBlock: { cidr: '0.0.0.0/0', except: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'] } },
+  { ipBlock: { cidr: '::/0', except: ['fc00::/7', 'fe80::/10'] } },
+];
 const DURATION = { pattern: '^(0|([0-9]+(\\.[0-9]+)?(ms|s|m|h))+)$' };
 
 /** The default of a flag of `kmm manager`. */
@@ -139,10 +145,19 @@ export const CHART_VALUES: Group = group('', {
   extraArgs: list('More flags of `kmm manager`, as --status-interval=10s.', [], { type: 'string', pattern: '^--' }),
   metrics: group('Prometheus metrics, on a port inside the cluster.', {
     port: port('Where they are served.', 8080),
+    authentication: onOff(
+      'Serves them only to whoever has a token and may get the nonResourceURL /metrics, as the ClusterRole that comes with it (its name ends in -metrics-reader).',
+      false,
+    ),
     serviceMonitor: group('For the Prometheus operator.', {
       enabled: onOff('Makes a ServiceMonitor; its CRD must be there.', false),
       interval: text('How often Prometheus asks.', '30s', DURATION),
       labels: textMap('Labels that your Prometheus selects on.'),
+      authorization: value(
+        'How Prometheus authenticates, as in an endpoint of a ServiceMonitor: {credentials: {name, key}} of a Secret with a token.',
+        {},
+        { type: 'object' },
+      ),
     }),
   }),
   alerts: group('Alert rules for the Prometheus operator.', {
@@ -155,11 +170,7 @@ export const CHART_VALUES: Group = group('', {
   networkPolicy: group("The operator's NetworkPolicy.", {
     enabled: onOff('Lets the operator out to the API server only, and in to metrics only.', true),
     apiServer: group('No NetworkPolicy can name the API server, and its address is not known to the chart.', {
-      ports: value('Ports that the operator may reach.', [443, 6443, 8443, 16443], {
-        type: 'array',
-        items: { type: 'integer', minimum: 1, maximum: 65_535 },
-        minItems: 1,
-      }),
+      ports: value('Ports that the operator may reach.', [443, 6443, 8443, 16443], PORTS),
       cidrs: list('Where these may be, as 10.0.0.0/28; empty for anywhere.', [], {
         type: 'string',
         pattern: '^[0-9a-fA-F.:]+/[0-9]{1,3}$',
@@ -168,6 +179,30 @@ export const CHART_VALUES: Group = group('', {
     metricsFrom: list('Who may read metrics, as peers of a NetworkPolicy; empty for everybody.', [], {
       type: 'object',
     }),
+    modules: group(
+      'Of loaders, which talk to nobody, and of builds. Device plugins have none: some talk to the API server.',
+      {
+        namespaces: value('Namespaces with Modules, which must exist, that get these policies.', [], {
+          type: 'array',
+          items: NAMESPACE,
+          uniqueItems: true,
+        }),
+        buildsTo: list(
+          'Where registries and Git servers are, as peers of a NetworkPolicy; outside the private ranges unless told otherwise. Builds reach ' +
+            "the cluster's DNS and its own registry besides.",
+          BUILDS_TO,
+          { type: 'object' },
+        ),
+        buildPorts: value('Ports that builds reach there: HTTPS and SSH.', [443, 22], PORTS),
+      },
+    ),
+  }),
+  admissionPolicy: group('ValidatingAdmissionPolicies that bind the operator alone: what RBAC cannot say.', {
+    enabled: onOff('Makes them; whatever else its ServiceAccount tries to write is refused.', false),
+    onlyLabelledNamespaces: onOff(
+      'With one more: pods and DaemonSets only in namespaces with the label kmm.sigs.x-k8s.io/modules=allowed.',
+      false,
+    ),
   }),
   crds: group('The CustomResourceDefinition of Module.', {
     install: onOff('Installs and upgrades it with the release. It stays at uninstall.', true),
@@ -175,6 +210,14 @@ export const CHART_VALUES: Group = group('', {
   registry: group("The cluster's own registry, as config/components/registry: builds push to it, nodes pull from it.", {
     enabled: onOff('Installs it, and tells the operator of it.', false),
     image: text('The image of the registry behind the front.', referenceOf(lockedImage('registry')), { minLength: 1 }),
+    volume: group('Where its images are.', {
+      enabled: onOff(
+        'Makes a PersistentVolumeClaim for them, which goes with the release. Without, they go with the pod, and are built again.',
+        false,
+      ),
+      size: text('How much it asks for.', '20Gi', { pattern: '^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$' }),
+      storageClassName: text("Its StorageClass; empty for the cluster's default.", '', OBJECT_NAME),
+    }),
   }),
 });
 

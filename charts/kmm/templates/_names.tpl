@@ -34,3 +34,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $engine := .Values.build.engine | default "auto" }}
 {{- if or (eq $engine "openshift") (and (eq $engine "auto") (.Capabilities.APIVersions.Has "build.openshift.io/v1")) }}yes{{ end }}
 {{- end }}
+
+{{/* Objects of a component of kustomize's that are not namespaced, with the release's names in them. */}}
+{{- define "kmm.component" -}}
+{{- $root := index . 0 }}
+{{- $name := include "kmm.fullname" $root }}
+{{- $objects := $root.Files.Get (printf "files/%s.yaml" (index . 1)) }}
+{{- $objects = $objects | replace "system:serviceaccount:kmm-system:kmm'" (printf "system:serviceaccount:%s:%s'" $root.Release.Namespace $name) }}
+{{- $objects = regexReplaceAll "(?m)^(  (?:  )?(?:name|policyName)): kmm(-|$)" $objects (printf "${1}: %s${2}" $name) }}
+{{- $objects | replace "namespace: kmm-system" (printf "namespace: %s" $root.Release.Namespace) }}
+{{- end }}

@@ -54,6 +54,10 @@ describe('the chart', () => {
     ['networkPolicy.apiServer.cidrs={here}', '/networkPolicy/apiServer/cidrs/0'],
     ['extraArgs={-v}', '/extraArgs/0'],
     ['registry.enabled=perhaps', '/registry/enabled'],
+    ['registry.volume.size=much', '/registry/volume/size'],
+    ['admissionPolicy.enabled=perhaps', '/admissionPolicy/enabled'],
+    ['admissionPolicy.onlyLabelledNamespaces=true', 'needs admissionPolicy.enabled'],
+    ['networkPolicy.modules.namespaces={Drivers}', '/networkPolicy/modules/namespaces/0'],
     ['nonsense=1', 'nonsense'],
   ])('refuses %s and names the field', async (value, expected) => {
     const { code, stderr } = await helm.try('template', 'kmm', CHART, '--set', value);
@@ -83,6 +87,7 @@ describe('the chart', () => {
       'build.registriesConf=mirrors',
       'modules.priorityClassName=',
       'metrics.port=9090',
+      'metrics.authentication=true',
       'extraArgs={--status-interval=10s}',
       'build.engine=pod',
       'registry.enabled=true',
@@ -95,6 +100,7 @@ describe('the chart', () => {
     const flags = flagsOf(await helm.template(...values));
     expect(flags).toContain('--watch-namespaces=a,b');
     expect(flags).toContain('--metrics-bind-address=:9090');
+    expect(flags).toContain('--metrics-authentication=true');
     expect(flags).toContain('--priority-class-name=');
     expect(flags).toContain('--status-interval=10s');
   });
@@ -191,6 +197,78 @@ describe('the chart', () => {
     expect(elsewhere).toContain('kmm-operator:v9');
   });
 
+  it("keeps the registry's images on a claim as the component does", async () => {
+    const components = [`${CONFIG}/components/registry`, `${CONFIG}/components/registry-volume`];
+    const stored = (objects: readonly KubeObject[]): readonly KubeObject[] =>
+      objects.filter(
+        ({ kind, metadata }) =>
+          metadata.name === 'kmm-registry' && ['Deployment', 'PersistentVolumeClaim'].includes(kind ?? ''),
+      );
+    const component = stored(await kustomized({ resources: [`${CONFIG}/default`], components }));
+    const rendered = stored(await helm.template('registry.enabled=true', 'registry.volume.enabled=true'));
+    expect(component).toHaveLength(2);
+    expect(new Set(rendered)).toEqual(new Set(component));
+    const named = await helm.template(
+      'registry.enabled=true',
+      'registry.volume.enabled=true',
+      'registry.volume.size=1Ti',
+      'registry.volume.storageClassName=slow',
+    );
+    const claim = stored(named).find(({ kind }) => kind === 'PersistentVolumeClaim');
+    expect(claim).toMatchObject({ spec: { storageClassName: 'slow', resources: { requests: { storage: '1Ti' } } } });
+  });
+
+  it.each([
+    ['metrics-auth', 'metrics.authentication=true'],
+    ['admission-policy', 'admissionPolicy.enabled=true'],
+    ['admission-policy-namespaces', 'admissionPolicy.enabled=true,admissionPolicy.onlyLabelledNamespaces=true'],
+  ])('brings what the component %s has, and under the names of another release', async (component, values) => {
+    const wanted = objectsIn(await kustomizedComponent(component));
+    expect(wanted.length).toBeGreaterThan(1);
+    expect(await helm.template(values)).toEqual(expect.arrayContaining([...wanted]));
+    const names = new Set(kindsOf(await helm.template()));
+    for (const name of kindsOf(wanted)) expect(names).not.toContain(name);
+    const elsewhere = await helm.run('template', 'other', CHART, '--namespace', 'mine', '--set', values);
+    const ours = objectsIn(elsewhere.replaceAll('other-kmm', 'kmm').replaceAll('mine:kmm', 'kmm-system:kmm'));
+    const renamed = objectsIn(
+      (await kustomizedComponent(component)).replaceAll('namespace: kmm-system', 'namespace: mine'),
+    );
+    expect(ours).toEqual(expect.arrayContaining([...renamed]));
+    expect(elsewhere).not.toContain('kmm-system');
+  });
+
+  it('makes the network policies of loaders and builds that the example has, where a namespace is named', async () => {
+    const example = objectsIn(await readFile(`${CONFIG}/network-policies/module-namespace.yaml`, 'utf8'));
+    const policiesIn = async (...values: readonly string[]): Promise<readonly KubeObject[]> =>
+      (await helm.template(...values)).filter(
+        ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name !== 'kmm',
+      );
+    expect(await policiesIn()).toEqual([]);
+    const rendered = await policiesIn('networkPolicy.modules.namespaces={a,b}');
+    const bare = rendered.map(({ metadata: { labels: _labels, ...metadata }, ...object }) => ({ ...object, metadata }));
+    expect(bare).toEqual(
+      ['a', 'b'].flatMap((namespace) =>
+        example.map((object) => ({ ...object, metadata: { ...object.metadata, namespace } })),
+      ),
+    );
+    const [, builds] = await policiesIn(
+      'networkPolicy.modules.namespaces={a}',
+      'networkPolicy.modules.buildsTo[0].ipBlock.cidr=10.0.0.0/8',
+      'networkPolicy.modules.buildPorts={5000}',
+      'registry.enabled=true',
+    );
+    const registry = { 'app.kubernetes.io/name': 'kmm-registry', 'app.kubernetes.io/component': 'registry' };
+    expect(builds).toMatchObject({
+      spec: {
+        egress: [
+          {},
+          { to: [{ ipBlock: { cidr: '10.0.0.0/8' } }], ports: [{ protocol: 'TCP', port: 5000 }] },
+          { to: [{ podSelector: { matchLabels: registry } }], ports: [{ protocol: 'TCP', port: 'https' }] },
+        ],
+      },
+    });
+  });
+
   it('makes a disruption budget only where a replica can be spared', async () => {
     expect(kindsOf(await helm.template()).join()).toContain('PodDisruptionBudget');
     expect(kindsOf(await helm.template('replicas=1')).join()).not.toContain('PodDisruptionBudget');
@@ -200,6 +278,14 @@ describe('the chart', () => {
     expect(kindsOf(await helm.template()).join()).not.toContain('ServiceMonitor');
     const objects = await helm.template('metrics.serviceMonitor.enabled=true', 'metrics.serviceMonitor.labels.team=a');
     expect(objects.find(({ kind }) => kind === 'ServiceMonitor')?.metadata.labels).toMatchObject({ team: 'a' });
+    const authorization = { credentials: { name: 'prometheus', key: 'token' } };
+    const authorized = await helm.template(
+      'metrics.serviceMonitor.enabled=true',
+      'metrics.serviceMonitor.authorization.credentials.name=prometheus',
+      'metrics.serviceMonitor.authorization.credentials.key=token',
+    );
+    const monitor = authorized.find(({ kind }) => kind === 'ServiceMonitor');
+    expect(monitor).toMatchObject({ spec: { endpoints: [{ port: 'metrics', authorization }] } });
   });
 
   it('makes alerts of the file that was packaged with it, word for word', async () => {
@@ -221,6 +307,11 @@ describe('the chart', () => {
     expect(await helm.run('show', 'chart', CHART)).toContain(`appVersion: ${version}`);
   });
 });
+
+/** A component alone, which kustomize takes as a kustomization too. */
+function kustomizedComponent(name: string): Promise<string> {
+  return controlPlane.kubectl(['kustomize', `${CONFIG}/components/${name}`]);
+}
 
 /** What kustomize makes of a kustomization of a user's. */
 async function kustomized(kustomization: object): Promise<readonly KubeObject[]> {

@@ -17,6 +17,7 @@ import { aModule, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_NAMESPACE, type OperatorOptions } from '../../harness/operator.ts';
 import { run } from '../../harness/run.ts';
+import { TokenClient } from '../../harness/token-client.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const KERNELS = ['6.1.0-50-cloud-amd64', '6.1.0-56-cloud-amd64', '6.12.1'];
@@ -119,6 +120,33 @@ describe('a release of the chart', () => {
     expect(await kmm.operatorWrites(mark)).toEqual([]);
     const { flags = [] } = await deployedOperator(kmm.controlPlane);
     expect(flags).toContain('--max-concurrent-builds=4');
+  });
+
+  it('takes rights away that RBAC gives, with policies on, and its operator works on', async () => {
+    const mark = await kmm.controlPlane.auditMark();
+    const policies = 'admissionPolicy.enabled=true,metrics.authentication=true';
+    const namespaces = `networkPolicy.modules.namespaces={${ref.namespace}}`;
+    await replacedBy(() => helm('upgrade', RELEASE, CHART, '--reset-values', '--set', policies, '--set', namespaces));
+    expect(await kmm.operatorWrites(mark)).toEqual([]);
+    const names = await kmm.controlPlane.kubectl(['get', 'networkpolicies', '-n', ref.namespace, '-o', 'name']);
+    expect(names).toContain('kmm-builds');
+    const token = await TokenClient.of(kmm.controlPlane, OPERATOR_NAMESPACE, RELEASE);
+    const taint = { spec: { taints: [{ key: 'stolen', value: 'token', effect: 'NoSchedule' }] } };
+    // A policy counts a moment after it was made.
+    await eventually(
+      async () => {
+        const { message } = await token.send('PATCH', '/api/v1/nodes/release-0?dryRun=All', taint);
+        expect(message).toContain('the operator may not change the spec of a Node');
+      },
+      { what: 'the policy of nodes to count' },
+    );
+    await token.close();
+    const second: ModuleRef = { name: 'under-policies', namespace: ref.namespace };
+    await kmm.apply(aModule(second.name).inNamespace(second.namespace).withSelector(nodesOf(ref.name)));
+    await kmm.untilLoaded(second, KERNELS.length);
+    await kmm.deleteModule(second);
+    await kmm.untilGone(second);
+    expect(await loaders(ref)).toEqual(before);
   });
 
   it('is rolled back with Modules live, and back come the values it had', async () => {
