@@ -13,8 +13,6 @@ export default defineConfig({
   test: {
     name: 'e2e',
     include: ['test/e2e/scenarios/**/*.test.ts'],
-    // Not seen to pass yet: 07's first case (kernels of one series take each other's modules, by their symbol versions), and 08.
-    exclude: ['test/e2e/scenarios/07-*', 'test/e2e/scenarios/08-*'],
     globalSetup: ['test/e2e/bed/global-setup.ts'],
     // Scenarios share two nodes, and one kernel module is loaded in one way at a time.
     fileParallelism: false,

@@ -39,6 +39,21 @@ export async function twoKernels(signal?: AbortSignal): Promise<readonly KernelH
   );
 }
 
+/**
+ * The realtime flavour of one of {@link twoKernels}' kernels, which neither takes the modules of the other one: their vermagic differs by
+ * `preempt_rt`. Two kernels of one series and flavour do take each other's, as long as the versions of their symbols are the same.
+ */
+export async function realtimeFlavour(release: string, signal?: AbortSignal): Promise<KernelHeaders> {
+  const cache = machineCache('kernel-headers');
+  const flavour = release.replace('-cloud-', '-rt-');
+  await mkdir(cache, { recursive: true });
+  return withLock(
+    cache,
+    async () => ({ release: flavour, headers: await unpackedHeaders(cache, flavour, signal) }),
+    signal === undefined ? {} : { signal },
+  );
+}
+
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** Those of the last time while they are fresh, so that tests do not download whenever a security update comes. */

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 
 import { withLock } from '../../hack/control-plane/lock.ts';
 import { isThere } from '../../hack/machine-cache.ts';
-import { twoKernels } from './kernel-headers.ts';
+import { type KernelHeaders, twoKernels } from './kernel-headers.ts';
 import { run } from './run.ts';
 
 export { twoKernels } from './kernel-headers.ts';
@@ -18,8 +18,10 @@ const SOURCE = join(import.meta.dirname, '..', 'fixtures', 'hello-module');
  *
  * @throws Error with the compiler's words
  */
-export function helloModule(release: string, signal?: AbortSignal): Promise<string> {
-  return compiledModule({ source: SOURCE, name: 'hello' }, release, signal);
+export async function helloModule(release: string, signal?: AbortSignal): Promise<string> {
+  const kernel = (await twoKernels(signal)).find((kernel) => kernel.release === release);
+  if (kernel === undefined) throw new Error(`${release} is none of the two kernels that tests compile for`);
+  return compiledModule({ source: SOURCE, name: 'hello' }, kernel, signal);
 }
 
 /** A folder with a Makefile that makes NAME.ko out of NAME.c, given KDIR. */
@@ -29,9 +31,11 @@ export interface ModuleSource {
 }
 
 /** As {@link helloModule}, of any module. */
-export async function compiledModule(module: ModuleSource, release: string, signal?: AbortSignal): Promise<string> {
-  const kernel = (await twoKernels(signal)).find((kernel) => kernel.release === release);
-  if (kernel === undefined) throw new Error(`${release} is none of the two kernels that tests compile for`);
+export async function compiledModule(
+  module: ModuleSource,
+  kernel: KernelHeaders,
+  signal?: AbortSignal,
+): Promise<string> {
   const cache = join(dirname(kernel.headers), '..', '..');
   const built = join(cache, `${module.name}-${await sourceHash(module)}.ko`);
   return withLock(

@@ -3,6 +3,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFi
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
+import { type KernelHeaders, realtimeFlavour } from '../../harness/kernel-headers.ts';
 import { compiledModule } from '../../harness/kernel-modules.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import { helloDevicePlugin } from './binaries.ts';
@@ -23,7 +24,7 @@ export interface BedImage {
 export const TOOLS_IMAGE = `${REGISTRY}/tools:1`;
 /** A loader image for each kernel, by its release as tag. */
 export const HELLO_REPOSITORY = `${REGISTRY}/kmm-hello`;
-/** As tag a kernel's release, in the place of whose module there is one of another kernel, called kmm_wrong. */
+/** As tag a kernel's release, in the place of whose module there is one of its realtime flavour, called kmm_wrong. */
 export const MISMATCHED_REPOSITORY = `${REGISTRY}/kmm-mismatched`;
 export const DEVICE_PLUGIN_IMAGE = `${REGISTRY}/kmm-hello-device-plugin:1`;
 
@@ -35,13 +36,11 @@ export async function bedImages(
   const tools = await toolsImage(making);
   const images = [await pauseImage(making), tools, await pluginImage(making)];
   const loader = (image: LoaderImage) => loaderImage(image, tools, making);
-  const file = 'kmm_hello';
   for (const kernel of [newer, older]) {
-    images.push(await loader({ repository: HELLO_REPOSITORY, kernel, madeFor: kernel, file }));
+    images.push(await loader({ repository: HELLO_REPOSITORY, kernel, madeFor: kernel, file: 'kmm_hello' }));
+    const madeFor = await realtimeFlavour(kernel.release, making.signal);
+    images.push(await loader({ repository: MISMATCHED_REPOSITORY, kernel, madeFor, file: 'kmm_wrong' }));
   }
-  const wrong = { repository: MISMATCHED_REPOSITORY, file: 'kmm_wrong' };
-  images.push(await loader({ ...wrong, kernel: newer, madeFor: older }));
-  images.push(await loader({ ...wrong, kernel: older, madeFor: newer }));
   return images;
 }
 
@@ -114,7 +113,7 @@ interface LoaderImage {
   readonly repository: string;
   /** Whose folder the module is in. */
   readonly kernel: Kernel;
-  readonly madeFor: Kernel;
+  readonly madeFor: KernelHeaders;
   /** What the module's file is called. */
   readonly file: string;
 }
@@ -124,7 +123,7 @@ async function loaderImage(
   tools: BedImage,
   making: Making,
 ): Promise<BedImage> {
-  const module = await compiledModule({ source: HELLO, name: 'kmm_hello' }, madeFor.release, making.signal);
+  const module = await compiledModule({ source: HELLO, name: 'kmm_hello' }, madeFor, making.signal);
   const script = await loaderScript('kmm_hello');
   const dockerfile = await readFile(join(HELLO, 'Dockerfile'), 'utf8');
   return image(

@@ -3,7 +3,7 @@ import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, wri
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
-import { twoKernels } from '../../harness/kernel-headers.ts';
+import { type KernelHeaders, twoKernels } from '../../harness/kernel-headers.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import { type Making, made } from './cache.ts';
 
@@ -11,6 +11,8 @@ import { type Making, made } from './cache.ts';
 export interface Kernel {
   /** As `uname -r` prints it there. */
   readonly release: string;
+  /** What its modules are compiled against. */
+  readonly headers: string;
   readonly image: string;
   /** Mounts the first virtio disk (ext4) and starts /sbin/bed-init of it. */
   readonly initrd: string;
@@ -22,10 +24,10 @@ export interface Kernel {
 export async function bootableKernels(making: Making): Promise<readonly [newer: Kernel, older: Kernel]> {
   const [newer, older] = await twoKernels(making.signal);
   if (newer === undefined || older === undefined) throw new Error('tests compile for fewer than two kernels');
-  return [await bootable(newer.release, making), await bootable(older.release, making)];
+  return [await bootable(newer, making), await bootable(older, making)];
 }
 
-async function bootable(release: string, making: Making): Promise<Kernel> {
+async function bootable({ release, headers }: KernelHeaders, making: Making): Promise<Kernel> {
   const init = await readFile(join(import.meta.dirname, 'guest', 'initrd-init'));
   const folder = await made(
     {
@@ -38,6 +40,7 @@ async function bootable(release: string, making: Making): Promise<Kernel> {
   );
   return {
     release,
+    headers,
     image: join(folder, 'vmlinuz'),
     initrd: join(folder, 'initrd.img'),
     modules: join(folder, 'lib', 'modules', release),
