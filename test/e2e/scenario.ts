@@ -23,6 +23,12 @@ const INTERVAL_MS = 300;
 /** The resource that test/e2e/hello/device-plugin offers. */
 const HELLO_RESOURCE = 'kmm.example.com/hello';
 
+interface ReaderOptions {
+  /** Those that are waited for. */
+  readonly phases?: readonly string[];
+  readonly resource?: string;
+}
+
 /** Call it at the top level of a scenario's file. */
 export function useScenario(namespace: string): Scenario {
   const scenario = new Scenario(namespace);
@@ -185,7 +191,7 @@ export class Scenario {
   }
 
   /**
-   * Starts a pod that is given the device on a node and runs the script; the script's name for it is /dev/kmm_hello.
+   * Starts a pod that is given a device on a node and runs the script; the script's name for that of kmm_hello is /dev/kmm_hello.
    *
    * @returns the pod once it is in one of the phases
    */
@@ -193,9 +199,9 @@ export class Scenario {
     name: string,
     node: VirtualNode,
     script: string,
-    phases: readonly string[] = ['Succeeded', 'Failed'],
+    { phases = ['Succeeded', 'Failed'], resource = HELLO_RESOURCE }: ReaderOptions = {},
   ): Promise<Pod> {
-    const pod = { metadata: { namespace: this.namespace, name }, spec: readerSpec(node.name, script) };
+    const pod = { metadata: { namespace: this.namespace, name }, spec: readerSpec(node.name, script, resource) };
     await this.bed.controlPlane.kubectl(['create', '-f', '-'], {
       input: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod }),
     });
@@ -228,7 +234,7 @@ export class Scenario {
 }
 
 /** No taint keeps it away: it has to go where the test says. */
-function readerSpec(node: string, script: string) {
+function readerSpec(node: string, script: string, resource: string) {
   return {
     nodeSelector: { 'kubernetes.io/hostname': node },
     restartPolicy: 'Never',
@@ -239,7 +245,7 @@ function readerSpec(node: string, script: string) {
         name: 'reader',
         image: TOOLS_IMAGE,
         command: ['sh', '-c', script],
-        resources: { limits: { [HELLO_RESOURCE]: '1' } },
+        resources: { limits: { [resource]: '1' } },
       },
     ],
   };

@@ -10,7 +10,16 @@ const CONTROL_PLANE = join(import.meta.dirname, '..', '..', '..', 'hack', 'contr
 const PLUGIN = join(import.meta.dirname, '..', 'hello', 'device-plugin');
 
 /** Path of a static kubelet of the control plane's own version. */
-export async function kubelet(making: Making): Promise<string> {
+export function kubelet(making: Making): Promise<string> {
+  return kubernetesProgram('kubelet', 'k8s.io/kubernetes/cmd/kubelet', making);
+}
+
+/** Path of Kubernetes' own sample of a device plugin, static, of the same version: it offers example.com/resource. */
+export function sampleDevicePlugin(making: Making): Promise<string> {
+  return kubernetesProgram('sample-device-plugin', 'k8s.io/kubernetes/test/images/sample-device-plugin', making);
+}
+
+async function kubernetesProgram(name: string, path: string, making: Making): Promise<string> {
   const module = PINNED_MODULES.find(({ folder }) => folder === 'kubernetes');
   if (module === undefined) throw new Error('hack/control-plane pins no Kubernetes');
   const version = await pinnedVersion(module);
@@ -18,10 +27,10 @@ export async function kubelet(making: Making): Promise<string> {
   const flags = buildFlags(module, version);
   return made(
     {
-      name: 'kubelet',
+      name,
       recipe: [...flags, JSON.stringify(BUILD_ENVIRONMENT), ...(await textsOf(folder))],
-      what: `Building kubelet ${version} with Go (half a minute after the control plane, else 6)`,
-      make: (path, signal) => goBuild(folder, [...flags, '-o', path, 'k8s.io/kubernetes/cmd/kubelet'], signal),
+      what: `Building ${name} ${version} with Go (half a minute after the control plane, else 6)`,
+      make: (to, signal) => goBuild(folder, [...flags, '-o', to, path], signal),
     },
     making,
   );

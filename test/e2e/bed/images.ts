@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { type KernelHeaders, realtimeFlavour } from '../../harness/kernel-headers.ts';
 import { compiledModule } from '../../harness/kernel-modules.ts';
 import { runOrThrow } from '../../harness/run.ts';
-import { helloDevicePlugin } from './binaries.ts';
+import { helloDevicePlugin, sampleDevicePlugin } from './binaries.ts';
 import { type Making, made } from './cache.ts';
 import { PAUSE_IMAGE, REGISTRY } from './guest-config.ts';
 import type { Kernel } from './kernels.ts';
@@ -28,13 +28,21 @@ export const HELLO_REPOSITORY = `${REGISTRY}/kmm-hello`;
 export const MISMATCHED_REPOSITORY = `${REGISTRY}/kmm-mismatched`;
 export const DEVICE_PLUGIN_IMAGE = `${REGISTRY}/kmm-hello-device-plugin:1`;
 
+/** Kubernetes' own, as it is: it offers example.com/resource, and mounts a file of the node's /tmp for each device. */
+export const SAMPLE_PLUGIN_IMAGE = `${REGISTRY}/sample-device-plugin:1`;
+
 /** All images of the bed, for its kernels. */
 export async function bedImages(
   [newer, older]: readonly [Kernel, Kernel],
   making: Making,
 ): Promise<readonly BedImage[]> {
   const tools = await toolsImage(making);
-  const images = [await pauseImage(making), tools, await pluginImage(making)];
+  const images = [
+    await pauseImage(making),
+    tools,
+    await pluginImage(DEVICE_PLUGIN_IMAGE, await helloDevicePlugin(making), making),
+    await pluginImage(SAMPLE_PLUGIN_IMAGE, await sampleDevicePlugin(making), making),
+  ];
   const loader = (image: LoaderImage) => loaderImage(image, tools, making);
   for (const kernel of [newer, older]) {
     images.push(await loader({ repository: HELLO_REPOSITORY, kernel, madeFor: kernel, file: 'kmm_hello' }));
@@ -96,11 +104,10 @@ async function toolsImage(making: Making): Promise<BedImage> {
   );
 }
 
-async function pluginImage(making: Making): Promise<BedImage> {
-  const program = await helloDevicePlugin(making);
+function pluginImage(reference: string, program: string, making: Making): Promise<BedImage> {
   return image(
     {
-      reference: DEVICE_PLUGIN_IMAGE,
+      reference,
       recipe: [basename(program)],
       dockerfile: 'FROM scratch\nCOPY device-plugin /device-plugin\nENTRYPOINT ["/device-plugin"]\n',
       fill: (context) => copyFile(program, join(context, 'device-plugin')),

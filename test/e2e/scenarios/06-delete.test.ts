@@ -25,7 +25,7 @@ test('while a pod has the device open, status names the node that still unloads 
   const { vm1, vm2 } = scenario.bed;
   await scenario.apply(scenario.helloWithPlugin());
   await scenario.untilLoaded(2);
-  await scenario.startReader('holder', vm1, 'exec 3< /dev/kmm_hello; exec sleep 3600', ['Running']);
+  await scenario.startReader('holder', vm1, 'exec 3< /dev/kmm_hello; exec sleep 3600', { phases: ['Running'] });
   await scenario.eventually('the device on vm1 to be open', async () =>
     expect(await vm1.output('cat /sys/module/kmm_hello/refcnt')).toBe('1\n'),
   );
