@@ -216,6 +216,13 @@ describe('with the admission policy a thief cannot', () => {
       template: { ...daemonSet.spec.template, spec: { ...daemonSet.spec.template.spec, ...spec } },
     },
   });
+  const withPodsOfRole = (daemonSet: DaemonSet, role: string): DaemonSet => {
+    const labels = { ...daemonSet.spec.template.metadata?.labels, [ROLE_LABEL]: role };
+    // A selector that names the role would be refused as such.
+    const { [ROLE_LABEL]: _role, ...matchLabels } = labels;
+    const template = { ...daemonSet.spec.template, metadata: { ...daemonSet.spec.template.metadata, labels } };
+    return { ...daemonSet, spec: { ...daemonSet.spec, selector: { matchLabels }, template } };
+  };
   const withSpec = (pod: Pod, spec: Readonly<Record<string, unknown>>): Pod => ({
     ...pod,
     spec: { containers: [], ...pod.spec, ...spec },
@@ -236,6 +243,11 @@ describe('with the admission policy a thief cannot', () => {
     ['a DaemonSet without the label of its Module', without(loader(), MODULE_NAME_LABEL), 'carry its labels'],
     ['a DaemonSet without a role', without(loader(), ROLE_LABEL), 'carry its labels'],
     ['a DaemonSet that belongs to no Module', orphaned(loader()), 'belong to a Module'],
+    [
+      'a loader whose pods have another role',
+      withPodsOfRole(loader(), 'device-plugin'),
+      'the role that the DaemonSet has',
+    ],
     ['a loader with the network of its host', withTemplate(loader(), { hostNetwork: true }), 'namespace of its host'],
     ['a loader with the pids of its host', withTemplate(loader(), { hostPID: true }), 'namespace of its host'],
     ['a plugin with the IPC of its host', withTemplate(plugin(), { hostIPC: true }), 'namespace of its host'],
