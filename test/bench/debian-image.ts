@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildahIn } from '../harness/buildah.ts';
 import { runOrThrow } from '../harness/run.ts';
 
 const SUITE = 'bookworm';
@@ -14,9 +15,7 @@ const SUITE = 'bookworm';
  */
 export async function pushDebian(host: string, signal: AbortSignal): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'kmm-debian-'));
-  const storage = ['--root', join(folder, 'storage'), '--runroot', join(folder, 'run'), '--storage-driver', 'vfs'];
-  const buildah = async (...args: string[]): Promise<string> =>
-    (await runOrThrow('buildah', [...storage, ...args], { signal })).stdout.trim();
+  const buildah = buildahIn(folder, signal);
   try {
     const archive = join(folder, 'debian.tar');
     // kmod has depmod; the machine's own name and servers are no part of an image.

@@ -3,6 +3,7 @@ import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isThere, machineCache } from '../../hack/machine-cache.ts';
+import { buildahIn } from './buildah.ts';
 import { eventually } from './eventually.ts';
 import { run, runOrThrow } from './run.ts';
 
@@ -65,16 +66,7 @@ export async function pushBaseImage(host: string, reference = 'base:1'): Promise
     }
     await runOrThrow('cp', [module, join(folder, 'context', 'src', 'dummy.ko')]);
     await writeFile(join(folder, 'Dockerfile'), 'FROM scratch\nCOPY . /\n');
-    const buildah = (...args: string[]): Promise<unknown> =>
-      runOrThrow('buildah', [
-        '--root',
-        join(folder, 'storage'),
-        '--runroot',
-        join(folder, 'run'),
-        '--storage-driver',
-        'vfs',
-        ...args,
-      ]);
+    const buildah = buildahIn(folder);
     await buildah(
       'build',
       '--isolation=chroot',

@@ -24,34 +24,33 @@ const DEBIAN_ARCH = process.arch === 'x64' ? 'amd64' : process.arch;
  *
  * @throws Error where apt knows of no such package: `apt-get update` has to have run
  */
-export async function twoKernels(signal?: AbortSignal): Promise<readonly KernelHeaders[]> {
-  const cache = machineCache('kernel-headers');
-  await mkdir(cache, { recursive: true });
-  return withLock(
-    cache,
-    async () => {
-      const releases = await wantedReleases(cache, signal);
-      const kernels: KernelHeaders[] = [];
-      for (const release of releases) kernels.push({ release, headers: await unpackedHeaders(cache, release, signal) });
-      return kernels;
-    },
-    signal === undefined ? {} : { signal },
-  );
+export function twoKernels(signal?: AbortSignal): Promise<readonly KernelHeaders[]> {
+  return inCache(signal, async (cache) => {
+    const kernels: KernelHeaders[] = [];
+    for (const release of await wantedReleases(cache, signal)) {
+      kernels.push({ release, headers: await unpackedHeaders(cache, release, signal) });
+    }
+    return kernels;
+  });
 }
 
 /**
  * The realtime flavour of one of {@link twoKernels}' kernels, which neither takes the modules of the other one: their vermagic differs by
  * `preempt_rt`. Two kernels of one series and flavour do take each other's, as long as the versions of their symbols are the same.
  */
-export async function realtimeFlavour(release: string, signal?: AbortSignal): Promise<KernelHeaders> {
-  const cache = machineCache('kernel-headers');
+export function realtimeFlavour(release: string, signal?: AbortSignal): Promise<KernelHeaders> {
   const flavour = release.replace('-cloud-', '-rt-');
+  return inCache(signal, async (cache) => ({
+    release: flavour,
+    headers: await unpackedHeaders(cache, flavour, signal),
+  }));
+}
+
+/** No other run of this machine is in there meanwhile. */
+async function inCache<T>(signal: AbortSignal | undefined, work: (cache: string) => Promise<T>): Promise<T> {
+  const cache = machineCache('kernel-headers');
   await mkdir(cache, { recursive: true });
-  return withLock(
-    cache,
-    async () => ({ release: flavour, headers: await unpackedHeaders(cache, flavour, signal) }),
-    signal === undefined ? {} : { signal },
-  );
+  return withLock(cache, () => work(cache), signal === undefined ? {} : { signal });
 }
 
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { withLock } from '../../hack/control-plane/lock.ts';
 import { isThere, machineCache } from '../../hack/machine-cache.ts';
 import { buildFixtures } from './build-fixtures.ts';
+import { buildahIn } from './buildah.ts';
 import { twoKernels } from './kernel-headers.ts';
 import { runOrThrow } from './run.ts';
 
@@ -16,7 +17,10 @@ export interface Toolchain {
   readonly kernels: readonly [string, string];
   /** Folder of Debian packages: `runtime/`, `compiler/`, and for the headers of each kernel a folder of its name. */
   readonly packages: string;
-  /** OCI image layout with the tags `runtime` (busybox and kmod) and `toolchain` (gcc, make and headers on top of that). */
+  /**
+   * OCI image layout with the tags `runtime` (busybox and kmod), `toolchain` (gcc, make and headers on top of that) and, with the headers of
+   * one kernel alone, `toolchain-RELEASE`.
+   */
   readonly layout: string;
 }
 
@@ -31,7 +35,7 @@ interface Options {
 }
 
 /** Rises when what this file makes changes. */
-const VERSION = 2;
+const VERSION = 3;
 /** What no kernel module is compiled with: link-time optimisation, sanitizers and static libraries, which are half of gcc. */
 const LEFT_OUT_PACKAGES = /^(?:lib(?:asan|lsan|tsan|ubsan|itm|gomp|quadmath|atomic|cc1-|gprofng)|linux-compiler-)/;
 const LEFT_OUT_FILES = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share/locale', 'usr/share/lintian'];
@@ -188,16 +192,19 @@ async function addBusybox(root: string): Promise<void> {
   }
 }
 
-async function buildLayout(folder: string, kernels: readonly string[], options: Options): Promise<void> {
-  const storage = ['--root', join(folder, 'storage'), '--runroot', join(folder, 'run'), '--storage-driver', 'vfs'];
-  const buildah = (...args: string[]): Promise<unknown> => runOrThrow('buildah', [...storage, ...args], options);
+async function buildLayout(folder: string, kernels: readonly string[], { signal }: Options): Promise<void> {
+  const buildah = buildahIn(folder, signal);
   const dockerfile = join(folder, 'context', 'Dockerfile');
-  const headers = kernels.map((kernel) => `COPY ${kernel}/ /\n`).join('');
-  await writeFile(
-    dockerfile,
-    `FROM scratch AS runtime\nCOPY runtime/ /\nFROM runtime AS toolchain\nCOPY compiler/ /\n${headers}`,
-  );
-  for (const target of ['runtime', 'toolchain']) {
+  const headers = kernels.map((kernel) => `COPY ${kernel}/ /\n`);
+  const stages = [
+    'FROM scratch AS runtime\nCOPY runtime/ /\n',
+    'FROM runtime AS compiler\nCOPY compiler/ /\n',
+    `FROM compiler AS toolchain\n${headers.join('')}`,
+    // Names of stages have no capitals and no plus signs; releases of Debian's kernels have neither.
+    ...kernels.map((kernel, index) => `FROM compiler AS toolchain-${kernel}\n${headers[index]}`),
+  ];
+  await writeFile(dockerfile, stages.join(''));
+  for (const target of ['runtime', 'toolchain', ...kernels.map((kernel) => `toolchain-${kernel}`)]) {
     await buildah(
       'build',
       '--isolation=chroot',

@@ -39,6 +39,12 @@ export const REGISTRY_CA_ANNOTATION = `${GROUP_PREFIX}build-registry-ca`;
 /** How long a token is good for; the kubelet brings a new one before its end. */
 const TOKEN_SECONDS = 3_600;
 
+/**
+ * Where the container tools note which layer is in which registry, in which form; no option of theirs names another place. Where they cannot
+ * write, every push compresses every layer of the base image anew. Source: c/image, pkg/blobinfocache, systemBlobInfoCacheDir.
+ */
+const BLOB_INFO_CACHE = '/var/lib/containers/cache';
+
 const WORK_FOLDER = '/var/lib/kmm-build';
 
 /** Builds by a pod of ours that runs `kmm build-image`. */
@@ -103,6 +109,7 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
       { name: 'work', mountPath: WORK_FOLDER },
       { name: 'temporary', mountPath: '/tmp' },
       { name: 'temporary', mountPath: '/var/tmp' },
+      { name: 'known-blobs', mountPath: BLOB_INFO_CACHE },
       ...mounts,
     ],
   });
@@ -153,6 +160,7 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
         },
         { name: 'work', emptyDir: {} },
         { name: 'temporary', emptyDir: {} },
+        { name: 'known-blobs', emptyDir: {} },
         ...volumes.map(({ volume }) => volume),
       ],
     },

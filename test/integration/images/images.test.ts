@@ -10,12 +10,14 @@ import { VERSION } from '../../../src/commands/version.ts';
 import type { Container, Pod } from '../../../src/kube/core.ts';
 import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { aBuild } from '../../harness/builds.ts';
+import type { Mapping } from '../../harness/modules.ts';
 import { PodRuntime } from '../../harness/pod-runtime.ts';
 import { ProductImages } from '../../harness/product-images.ts';
 import { type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import type { ContainerImage } from '../../harness/runtime-spec.ts';
 import { makeSignKeys } from '../../harness/sign-keys.ts';
+import { toolchain } from '../../harness/toolchain.ts';
 
 // Only root may start a runtime that gives a container ids of its own.
 const isRoot = process.getuid?.() === 0;
@@ -143,27 +145,59 @@ describe.skipIf(!isRoot)('the image of the builder, in the very pod that the ope
     SLOW,
   );
 
-  function podOf(kind: BuildIsolation['kind']): Pod {
-    return buildPod(
-      aBuild({
-        kernel,
-        mapping: {
-          literal: kernel,
-          containerImage: `${registry.host}/built/${kind}:1`,
-          build: { dockerfile: dockerfile(), pull: { insecure: true }, push: { insecure: true } },
-          sign: { keySecret: { name: 'key' }, certSecret: { name: 'cert' } },
-        },
-      }),
-      { builderImage: local('builder'), isolation: () => ({ kind }) },
-    );
+  test(
+    'keeps layers of the base as they came: what one container has pulled, no step and no later container packs again',
+    async () => {
+      // What is packed here is gzip, so a layer that was packed again has another digest.
+      const zstd = `${registry.host}/zstd:1`;
+      const { layout } = await toolchain();
+      const compress = ['--dest-tls-verify=false', '--dest-compress-format=zstd'];
+      await runOrThrow('skopeo', ['copy', '--quiet', ...compress, `oci:${layout}:runtime`, `docker://${zstd}`]);
+      const image = await images.unpacked(local('builder'));
+      const build = { dockerfile: dockerfile(zstd), pull: { insecure: true }, push: { insecure: true } };
+      const pod = podOf('capabilities', { containerImage: `${registry.host}/built/kept:1`, build });
+      await using runtime = await PodRuntime.create(pod, { registry: { '.dockerconfigjson': '{"auths":{}}' } });
+      for (const container of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
+        const { code, log } = await runtime.run(container, image);
+        expect(code, log).toBe(0);
+      }
+      const [layer] = await layersOf('zstd', '1');
+      const [other] = await layersOf('base', '1');
+      const tags = await registry.tags('built/kept');
+      const first = await Promise.all(tags.map(async (tag) => (await layersOf('built/kept', tag))[0]));
+      // The image, and in the layer cache steps of both stages.
+      expect((await layersOf('built/kept', '1'))[0]).toBe(layer);
+      expect(new Set(first)).toEqual(new Set([layer, other]));
+    },
+    SLOW,
+  );
+
+  async function layersOf(repository: string, tag: string): Promise<readonly string[]> {
+    const url = `docker://${registry.host}/${repository}:${tag}`;
+    const { stdout } = await runOrThrow('skopeo', ['inspect', '--tls-verify=false', '--no-tags', url]);
+    const { Layers: layers }: { readonly Layers: readonly string[] } = JSON.parse(stdout);
+    return layers;
   }
 
-  const dockerfile = (): string =>
+  function podOf(kind: BuildIsolation['kind'], mapping: Partial<Mapping> = signed(kind)): Pod {
+    return buildPod(aBuild({ kernel, mapping: { literal: kernel, ...mapping } }), {
+      builderImage: local('builder'),
+      isolation: () => ({ kind }),
+    });
+  }
+
+  const signed = (kind: BuildIsolation['kind']): Partial<Mapping> => ({
+    containerImage: `${registry.host}/built/${kind}:1`,
+    build: { dockerfile: dockerfile(), pull: { insecure: true }, push: { insecure: true } },
+    sign: { keySecret: { name: 'key' }, certSecret: { name: 'cert' } },
+  });
+
+  const dockerfile = (runtime = 'scratch'): string =>
     [
       `FROM ${base} AS build`,
       'ARG KERNEL_FULL_VERSION',
       'RUN mkdir -p /opt/lib/modules/$KERNEL_FULL_VERSION && cp /src/dummy.ko /opt/lib/modules/$KERNEL_FULL_VERSION/',
-      'FROM scratch',
+      `FROM ${runtime}`,
       'COPY --from=build /opt /opt',
     ].join('\n');
 });
