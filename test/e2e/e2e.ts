@@ -2,11 +2,11 @@
  * `make e2e`: makes what the bed is made of, then runs the scenarios in a network namespace of their own. The last line is
  * `N passed, N failed`.
  *
- * Arguments select scenarios by a part of their file's name. `--bed DIRECTORY` before them runs them on a bed that KEEP=1 left up, and
- * `--end DIRECTORY` ends such a bed.
+ * Arguments select scenarios by a part of their file's path; without any, those that build no image run, and with `--all` all of them.
+ * `--bed DIRECTORY` before them runs them on a bed that KEEP=1 left up, and `--end DIRECTORY` ends such a bed.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Progress } from '../../hack/control-plane/progress.ts';
@@ -19,6 +19,7 @@ import { bedMaterial } from './bed/material.ts';
 const FOLDER = join('out', 'e2e');
 const REPORT = join(FOLDER, 'vitest.json');
 const MATERIAL = join(FOLDER, 'material.json');
+const SCENARIOS = join(import.meta.dirname, 'scenarios');
 
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
@@ -27,15 +28,21 @@ const [first = '', directory, ...others] = process.argv.slice(2);
 if (first === '--end' || first === '--bed') {
   if (directory === undefined) throw new Error(`usage: node test/e2e/e2e.ts ${first} DIRECTORY`);
   if (first === '--end') await (await attachControlPlane(directory)).stop();
-  else await conclude(await runScenarios(await joinBed(directory), { KMM_E2E_BED: directory }, others));
+  else await conclude(await runScenarios(await joinBed(directory), { KMM_E2E_BED: directory }, selected(others)));
 } else {
-  await main(process.argv.slice(2));
+  await main(selected(process.argv.slice(2)));
+}
+
+/** Parts of paths, as vitest takes them. Scenarios that build lie in a folder of their own, because what they need takes minutes to make. */
+function selected(words: readonly string[]): readonly string[] {
+  if (words.length === 0) return [join('scenarios', '0')];
+  return words[0] === '--all' ? ['scenarios'] : words;
 }
 
 async function main(selection: readonly string[]): Promise<void> {
   const progress = new Progress();
   try {
-    await prepare(progress, interrupted.signal);
+    await prepare(selection, progress, interrupted.signal);
   } catch (error) {
     progress.abandon();
     const said = error instanceof Error ? error.message : String(error);
@@ -68,7 +75,7 @@ async function joinBed(directory: string): Promise<readonly string[]> {
   return ['nsenter', `--net=/proc/${pid}/ns/net`, '--'];
 }
 
-async function prepare(progress: Progress, signal: AbortSignal): Promise<void> {
+async function prepare(selection: readonly string[], progress: Progress, signal: AbortSignal): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new Error('make e2e needs root: it makes a network namespace and a disk with files of root.');
   }
@@ -76,7 +83,12 @@ async function prepare(progress: Progress, signal: AbortSignal): Promise<void> {
   await mkdir(FOLDER, { recursive: true });
   await ensureDebianPackages(progress, signal, E2E_PACKAGES);
   progress.done();
-  await writeFile(MATERIAL, JSON.stringify(await bedMaterial({ progress, signal })));
+  await writeFile(MATERIAL, JSON.stringify(await bedMaterial(await selectsBuilds(selection), { progress, signal })));
+}
+
+async function selectsBuilds(selection: readonly string[]): Promise<boolean> {
+  const files = (await readdir(join(SCENARIOS, 'building'))).map((name) => join(SCENARIOS, 'building', name));
+  return files.some((file) => selection.some((part) => file.includes(part)));
 }
 
 /** Ctrl-C reaches vitest as it reaches us; its end, however it comes, takes along a bed that it started. */

@@ -9,19 +9,19 @@ import type { Condition } from '../../src/kube/objects.ts';
 import { AdminError } from '../harness/admin.ts';
 import { NAMESPACES } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
-import { aModule, type ModuleBuilder } from '../harness/modules.ts';
+import type { Mapping, ModuleBuilder } from '../harness/modules.ts';
 import { attachBed, type Bed } from './bed/bed.ts';
 import { diagnose } from './bed/diagnostics.ts';
-import { DEVICE_PLUGIN_IMAGE, HELLO_REPOSITORY, TOOLS_IMAGE } from './bed/images.ts';
+import { DEVICE_PLUGIN_IMAGE, HELLO_REPOSITORY } from './bed/images.ts';
 import type { VirtualNode } from './bed/virtual-node.ts';
 import { moduleEvents } from './guest.ts';
+import { helloModule, readerPod } from './hello/module.ts';
 
 /** Milliseconds that anything which runs in a guest may take: seconds on a quiet machine, minutes on one that tests something else too. */
 const PATIENCE_MS = 600_000;
+/** The same where an image is built first: its builder is pulled, and gcc runs under emulation. */
+const BUILD_PATIENCE_MS = 1_800_000;
 const INTERVAL_MS = 300;
-
-/** The resource that test/e2e/hello/device-plugin offers. */
-const HELLO_RESOURCE = 'kmm.example.com/hello';
 
 interface ReaderOptions {
   /** Those that are waited for. */
@@ -29,9 +29,14 @@ interface ReaderOptions {
   readonly resource?: string;
 }
 
+interface ScenarioOptions {
+  /** It has images built in the cluster. */
+  readonly builds?: boolean;
+}
+
 /** Call it at the top level of a scenario's file. */
-export function useScenario(namespace: string): Scenario {
-  const scenario = new Scenario(namespace);
+export function useScenario(namespace: string, options: ScenarioOptions = {}): Scenario {
+  const scenario = new Scenario(namespace, options);
   beforeAll(() => scenario.start());
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') await scenario.tell(task.name);
@@ -44,10 +49,14 @@ export class Scenario {
   /** Of everything that the scenario creates. */
   readonly namespace: string;
   readonly ref: { readonly namespace: string; readonly name: string };
+  readonly #patienceMs: number;
+  readonly #builds: boolean;
   #bed: Bed | undefined;
 
-  constructor(namespace: string) {
+  constructor(namespace: string, { builds = false }: ScenarioOptions) {
     this.namespace = namespace;
+    this.#builds = builds;
+    this.#patienceMs = builds ? BUILD_PATIENCE_MS : PATIENCE_MS;
     this.ref = { namespace, name: 'hello' };
   }
 
@@ -59,6 +68,8 @@ export class Scenario {
   async start(): Promise<void> {
     const bed = await attachBed(inject('bedDirectory'));
     this.#bed = bed;
+    if (this.#builds && !bed.builds)
+      throw new Error('this bed was started for scenarios that build nothing: start another');
     await bed.admin.create(NAMESPACES, { metadata: { name: this.namespace } });
   }
 
@@ -93,22 +104,12 @@ export class Scenario {
 
   /** kmm_hello as docs/usage/loader-containers.md has it, from a prebuilt image for each kernel. */
   hello(): ModuleBuilder {
-    return aModule(this.ref.name)
-      .inNamespace(this.namespace)
-      .withSelector({ 'kubernetes.io/os': 'linux' })
-      .withMapping({ regexp: '-cloud-amd64$', containerImage: `${HELLO_REPOSITORY}:\${KERNEL_FULL_VERSION}` })
-      .withLoader({
-        // Longer than anything is waited for: a loader that spends it has hung, and its test fails.
-        terminationGracePeriodSeconds: 1_800,
-        securityContext: { readOnlyRootFilesystem: true },
-        // Each probe is a process in the container: a second of work under emulation.
-        readinessProbe: {
-          exec: { command: ['grep', '-q', 'live', '/sys/module/kmm_hello/initstate'] },
-          // One second is little under emulation.
-          timeoutSeconds: 20,
-          periodSeconds: 10,
-        },
-      });
+    return this.helloFrom({ containerImage: `${HELLO_REPOSITORY}:\${KERNEL_FULL_VERSION}` });
+  }
+
+  /** The same, with its image from elsewhere. */
+  helloFrom(mapping: Omit<Mapping, 'literal' | 'regexp'>): ModuleBuilder {
+    return helloModule(this.ref, mapping);
   }
 
   async apply(module: ModuleBuilder): Promise<void> {
@@ -199,12 +200,10 @@ export class Scenario {
     name: string,
     node: VirtualNode,
     script: string,
-    { phases = ['Succeeded', 'Failed'], resource = HELLO_RESOURCE }: ReaderOptions = {},
+    { phases = ['Succeeded', 'Failed'], resource }: ReaderOptions = {},
   ): Promise<Pod> {
-    const pod = { metadata: { namespace: this.namespace, name }, spec: readerSpec(node.name, script, resource) };
-    await this.bed.controlPlane.kubectl(['create', '-f', '-'], {
-      input: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod }),
-    });
+    const pod = readerPod({ namespace: this.namespace, name }, node.name, script, resource);
+    await this.bed.controlPlane.kubectl(['create', '-f', '-'], { input: JSON.stringify(pod) });
     return this.eventually(`pod ${name} to be ${phases.join(' or ')}`, async () => {
       const found = await this.bed.admin.get(PODS, { namespace: this.namespace, name });
       const phase = found.status?.phase ?? '';
@@ -229,24 +228,6 @@ export class Scenario {
 
   /** Tries with the patience that guests need. */
   eventually<T>(what: string, attempt: () => Promise<T>): Promise<T> {
-    return eventually(attempt, { what, timeoutMs: PATIENCE_MS, intervalMs: INTERVAL_MS });
+    return eventually(attempt, { what, timeoutMs: this.#patienceMs, intervalMs: INTERVAL_MS });
   }
-}
-
-/** No taint keeps it away: it has to go where the test says. */
-function readerSpec(node: string, script: string, resource: string) {
-  return {
-    nodeSelector: { 'kubernetes.io/hostname': node },
-    restartPolicy: 'Never',
-    automountServiceAccountToken: false,
-    terminationGracePeriodSeconds: 1,
-    containers: [
-      {
-        name: 'reader',
-        image: TOOLS_IMAGE,
-        command: ['sh', '-c', script],
-        resources: { limits: { [resource]: '1' } },
-      },
-    ],
-  };
 }

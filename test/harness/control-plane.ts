@@ -15,7 +15,7 @@ import { freePorts } from './ports.ts';
 import { commandLine, guardDirectory, killUnder, signalProcess } from './processes.ts';
 import { type RunOptions, type RunResult, run, runOrThrow } from './run.ts';
 import { isScanning, scanFolder, scanObjects } from './secret-scan.ts';
-import { KUBELET_STOPPED_LABEL, stagesYaml } from './stages.ts';
+import { KUBELET_STOPPED_LABEL, REAL_KUBELET_LABEL, stagesYaml } from './stages.ts';
 import { recordSecret } from './test-secrets.ts';
 
 export interface ControlPlaneOptions {
@@ -29,8 +29,10 @@ export interface ControlPlaneOptions {
   readonly disableQpsLimits?: boolean;
   /** How long a simulated node may keep silent before it is NotReady, as `10m`; Kubernetes says 50 s. */
   readonly nodeMonitorGracePeriod?: string;
-  /** Nodes have kubelets: there is no kwok, and the API server has these addresses too and proves itself to kubelets. */
+  /** Nodes have kubelets: the API server has these addresses too, and proves itself to kubelets. */
   readonly kubelets?: { readonly addresses: readonly string[] };
+  /** Whether kwok plays the kubelets of nodes; on unless told. */
+  readonly simulation?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -96,7 +98,7 @@ async function createOnce(options: ControlPlaneOptions, earlier?: unknown): Prom
       'controller-port': kwok,
       'disable-qps-limits': options.disableQpsLimits === true,
       ...(options.audit === false ? {} : { 'kube-audit-policy': join(directory, 'audit-policy.yaml') }),
-      ...(options.kubelets === undefined ? {} : { disable: 'kwok-controller' }),
+      ...(options.simulation === false ? { disable: 'kwok-controller' } : {}),
     };
     const created = await run(
       join(bin, 'kwokctl'),
@@ -411,7 +413,10 @@ function componentArguments(directory: string, options: ControlPlaneOptions): Ar
         ? []
         : [`node-monitor-grace-period=${options.nodeMonitorGracePeriod}`]),
     ],
-    'kwok-controller': ['manage-all-nodes=false', `manage-nodes-with-label-selector=!${KUBELET_STOPPED_LABEL}`],
+    'kwok-controller': [
+      'manage-all-nodes=false',
+      `manage-nodes-with-label-selector=!${KUBELET_STOPPED_LABEL},!${REAL_KUBELET_LABEL}`,
+    ],
     'kube-apiserver': [
       // On OpenShift it is always on; here it shows that the operator has the right to its owner references.
       'enable-admission-plugins=OwnerReferencesPermissionEnforcement',

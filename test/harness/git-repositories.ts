@@ -78,6 +78,23 @@ export async function makeGitRepositories(): Promise<GitRepositories> {
   };
 }
 
+/** A bare repository with one commit of these files, `root`/`name`; gives the commit. */
+export async function makeRepository(
+  root: string,
+  name: string,
+  files: Readonly<Record<string, string>>,
+): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'kmm-git-'));
+  try {
+    const copy = await workingCopy(join(folder, 'copy'), files);
+    const commit = await copy.commit('all of it');
+    await publish(copy.folder, join(root, name));
+    return commit;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
 /** Nothing of the configuration of whoever runs the tests. */
 const ENVIRONMENT = {
   PATH: process.env['PATH'] ?? '/usr/bin:/bin',

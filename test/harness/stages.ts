@@ -17,6 +17,8 @@ export const RELEASE_ANNOTATION = 'kmm.test/release';
 export const UNREACHABLE_ANNOTATION = 'kmm.test/unreachable';
 /** On a node: its kubelet is stopped. kwok selects nodes without it, so pods there neither start nor end. */
 export const KUBELET_STOPPED_LABEL = 'kmm.test/kubelet-stopped';
+/** On nodes whose kubelets are real: nothing of them is simulated. */
+export const REAL_KUBELET_LABEL = 'kmm.test/real-kubelet';
 
 /**
  * What a pod does on its own, chosen by the text `sim-<behaviour>` anywhere in its node's name or in an image of it

@@ -8,16 +8,18 @@ import { NODES, type Node } from '../../../src/kube/core.ts';
 import { AdminClient } from '../../harness/admin.ts';
 import { attachControlPlane, type ControlPlane, startControlPlane } from '../../harness/control-plane.ts';
 import { eventually } from '../../harness/eventually.ts';
+import { freePorts } from '../../harness/ports.ts';
 import { startRegistry } from '../../harness/registry-server.ts';
 import { runOrThrow } from '../../harness/run.ts';
+import { startDns } from './dns.ts';
 import { HOST_ADDRESS, SERVICE_IP } from './guest-config.ts';
 import { type BedImage, push } from './images.ts';
 import { InstalledOperator } from './installed-operator.ts';
 import type { Kernel } from './kernels.ts';
-import { layOutNetwork, nodeAddress } from './network.ts';
+import { layOutNetwork, nodePlace } from './network.ts';
 import { type BedOperator, ProcessOperator } from './operator.ts';
 import type { OperatorPackage } from './operator-package.ts';
-import { VirtualNode } from './virtual-node.ts';
+import { VirtualNode, type Wire } from './virtual-node.ts';
 
 /** What was made before, outside of the bed's network: see material.ts. */
 export interface Material {
@@ -25,11 +27,19 @@ export interface Material {
   readonly kernels: readonly [Kernel, Kernel];
   readonly disk: string;
   readonly images: readonly BedImage[];
+  /** What a cluster that builds images needs beside; that of the builder is among the images then. */
+  readonly services?: Services;
   /** With it the operator is installed as users do, without it it is a process. */
   readonly operator?: OperatorPackage;
 }
 
-const NODE_NAMES = ['vm1', 'vm2'] as const;
+/** Paths of what makes Services of a cluster work. */
+export interface Services {
+  readonly kubeProxy: string;
+  readonly dns: string;
+}
+
+const PLACES = ['vm1', 'vm2'].map((name, index) => nodePlace(name, index + 1));
 /** How long a node may be silent before it is NotReady. */
 const GRACE = '20s';
 /** Upper bound of a boot on a busy machine; 20 to 45 s where it is quiet. */
@@ -43,6 +53,7 @@ export async function startBed(material: Material, progress: Progress, signal: A
     name: 'e2e',
     nodeMonitorGracePeriod: GRACE,
     kubelets: { addresses: [HOST_ADDRESS, SERVICE_IP] },
+    simulation: false,
     signal,
   });
   try {
@@ -59,9 +70,10 @@ export async function startBed(material: Material, progress: Progress, signal: A
     const user = { name: 'somebody', password: randomBytes(12).toString('hex') };
     await startRegistry({ program, address: '0.0.0.0:5001', user });
     const bed = await Bed.around(controlPlane, material);
+    if (material.services !== undefined) await startDns(material.services.dns, controlPlane);
     const pushed = Promise.all(imagesOf(material).map((image) => push(image, signal)));
     progress.start('Booting two nodes (about half a minute)');
-    for (const [index, node] of bed.nodes.entries()) await bed.create(node, index + 1);
+    await bed.createNodes();
     await Promise.all([bed.vm1.start(bed.kernels[0]), bed.vm2.start(bed.kernels[1])]);
     await pushed;
     await Promise.all([bed.untilReady(bed.vm1, bed.kernels[0]), bed.untilReady(bed.vm2, bed.kernels[1])]);
@@ -89,13 +101,18 @@ export class Bed {
   readonly vm2: VirtualNode;
   readonly operator: BedOperator;
 
+  /** Whether images can be built in its cluster. */
+  get builds(): boolean {
+    return this.#material.services !== undefined;
+  }
+
   private constructor(controlPlane: ControlPlane, admin: AdminClient, material: Material) {
     this.controlPlane = controlPlane;
     this.admin = admin;
     this.kernels = material.kernels;
     this.#material = material;
-    const [vm1, vm2] = NODE_NAMES.map((name, index) =>
-      VirtualNode.attach(join(controlPlane.directory, 'nodes', name), { name, address: nodeAddress(index + 1) }),
+    const [vm1, vm2] = PLACES.map((place) =>
+      VirtualNode.attach(join(controlPlane.directory, 'nodes', place.name), place),
     );
     if (vm1 === undefined || vm2 === undefined) throw new Error('a bed has two nodes');
     this.vm1 = vm1;
@@ -114,17 +131,29 @@ export class Bed {
     return [this.vm1, this.vm2];
   }
 
-  /** Writes disk and configuration of a node that has none yet. */
-  async create({ name, address }: VirtualNode, number: number): Promise<void> {
+  /** Writes disk and configuration of nodes that have none yet. */
+  async createNodes(): Promise<void> {
     const { directory, pki, server } = this.controlPlane;
-    const identity = {
-      name,
-      address,
-      podNetwork: `10.244.${number}.0/24`,
-      apiServerPort: Number(new URL(server).port),
-    };
-    const authority = { certificate: pki.ca, key: pki.caKey };
-    await VirtualNode.create(join(directory, 'nodes', name), identity, { disk: this.#material.disk, authority });
+    const { disk, services } = this.#material;
+    const [one = 0, other = 0] = await freePorts(2);
+    const wires: readonly Wire[] = [
+      { listenOn: one, sendTo: other },
+      { listenOn: other, sendTo: one },
+    ];
+    for (const [index, place] of PLACES.entries()) {
+      const wire = wires[index];
+      if (wire === undefined) throw new Error('a wire has two ends');
+      await VirtualNode.create(
+        join(directory, 'nodes', place.name),
+        { ...place, apiServerPort: Number(new URL(server).port), nodes: PLACES },
+        {
+          disk,
+          authority: { certificate: pki.ca, key: pki.caKey },
+          wire,
+          ...(services === undefined ? {} : { kubeProxy: services.kubeProxy }),
+        },
+      );
+    }
   }
 
   node(name: string): Promise<Node> {

@@ -1,4 +1,4 @@
-/** Go programs of the bed: the kubelet, out of the module that pins the control plane, and the device plugin. */
+/** Go programs of the bed: those out of the module that pins the control plane, the device plugin, and the DNS. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -7,11 +7,16 @@ import { BUILD_ENVIRONMENT, buildFlags, PINNED_MODULES, pinnedVersion } from '..
 import { type Making, made } from './cache.ts';
 
 const CONTROL_PLANE = join(import.meta.dirname, '..', '..', '..', 'hack', 'control-plane');
-const PLUGIN = join(import.meta.dirname, '..', 'hello', 'device-plugin');
+const E2E = join(import.meta.dirname, '..');
 
 /** Path of a static kubelet of the control plane's own version. */
 export function kubelet(making: Making): Promise<string> {
   return kubernetesProgram('kubelet', 'k8s.io/kubernetes/cmd/kubelet', making);
+}
+
+/** Path of a static kube-proxy of the same version. */
+export function kubeProxy(making: Making): Promise<string> {
+  return kubernetesProgram('kube-proxy', 'k8s.io/kubernetes/cmd/kube-proxy', making);
 }
 
 /** Path of Kubernetes' own sample of a device plugin, static, of the same version: it offers example.com/resource. */
@@ -37,14 +42,24 @@ async function kubernetesProgram(name: string, path: string, making: Making): Pr
 }
 
 /** Path of the static device plugin that offers /dev/kmm_hello. */
-export async function helloDevicePlugin(making: Making): Promise<string> {
+export function helloDevicePlugin(making: Making): Promise<string> {
+  return program('hello-device-plugin', join(E2E, 'hello', 'device-plugin'), 'half a minute', making);
+}
+
+/** Path of a static CoreDNS that answers for Services. */
+export function clusterDns(making: Making): Promise<string> {
+  return program('cluster-dns', join(E2E, 'dns'), 'a minute or two', making);
+}
+
+/** Of a folder that is a Go module of ours. */
+async function program(name: string, folder: string, about: string, making: Making): Promise<string> {
   const flags = ['-trimpath', '-buildvcs=false', '-ldflags', '-s -w'];
   return made(
     {
-      name: 'hello-device-plugin',
-      recipe: [...flags, JSON.stringify(BUILD_ENVIRONMENT), ...(await textsOf(PLUGIN))],
-      what: 'Building the device plugin with Go (half a minute)',
-      make: (path, signal) => goBuild(PLUGIN, [...flags, '-o', path, '.'], signal),
+      name,
+      recipe: [...flags, JSON.stringify(BUILD_ENVIRONMENT), ...(await textsOf(folder))],
+      what: `Building ${name} with Go (${about})`,
+      make: (path, signal) => goBuild(folder, [...flags, '-o', path, '.'], signal),
     },
     making,
   );

@@ -11,7 +11,7 @@ export interface Authority {
   readonly key: string;
 }
 
-/** Writes client.{crt,key} of the kubelet (group system:nodes) and server.{crt,key} for its address into the folder. */
+/** Writes client.{crt,key} of the kubelet (group system:nodes), server.{crt,key} for its address and kube-proxy.{crt,key} into the folder. */
 export async function writeNodeCredentials(
   folder: string,
   { name, address }: { readonly name: string; readonly address: string },
@@ -22,11 +22,12 @@ export async function writeNodeCredentials(
   await sign(folder, 'client', subject, 'extendedKeyUsage=clientAuth\n', authority);
   const serving = `extendedKeyUsage=serverAuth\nsubjectAltName=IP:${address},DNS:${name}\n`;
   await sign(folder, 'server', subject, serving, authority);
+  await sign(folder, 'kube-proxy', '/CN=system:kube-proxy', 'extendedKeyUsage=clientAuth\n', authority);
 }
 
 async function sign(
   folder: string,
-  file: 'client' | 'server',
+  file: 'client' | 'server' | 'kube-proxy',
   subject: string,
   extensions: string,
   { certificate, key }: Authority,

@@ -18,6 +18,7 @@ const QUERIES: Readonly<Record<string, readonly string[]>> = {
 
 const GUEST_QUERIES: Readonly<Record<string, string>> = {
   'kubelet.log': 'tail -n 400 /var/log/kubelet.log',
+  'kube-proxy.log': 'tail -n 100 /var/log/kube-proxy.log',
   'containerd.log': 'tail -n 200 /var/log/containerd.log',
   'dmesg.txt': 'dmesg | tail -n 200',
   'modules.txt': 'cat /proc/modules',

@@ -3,18 +3,19 @@ import { parse } from 'yaml';
 
 import { guestFiles, HOST_ADDRESS, PAUSE_IMAGE, REGISTRY } from './guest-config.ts';
 
-const files = guestFiles({
-  name: 'vm1',
-  address: '198.51.100.1',
-  podNetwork: '10.244.1.0/24',
-  apiServerPort: 26_443,
-});
+const vm1 = { name: 'vm1', address: '198.51.100.1', wire: '192.168.7.1', podNetwork: '10.244.1.0/24' };
+const vm2 = { name: 'vm2', address: '198.51.100.2', wire: '192.168.7.2', podNetwork: '10.244.2.0/24' };
+const files = guestFiles({ ...vm1, apiServerPort: 26_443, nodes: [vm1, vm2] });
 
 test('a guest reaches the API server where qemu shows it the host, on the port of this run', () => {
   expect(parse(files['kubeconfig'] ?? '')).toMatchObject({
     clusters: [{ cluster: { server: `https://${HOST_ADDRESS}:26443` } }],
   });
   expect(files['env']).toContain(`API_ADDRESS=${HOST_ADDRESS}:26443\n`);
+});
+
+test('a guest finds the other node and its pods on the wire between them', () => {
+  expect(files['peers']).toBe('198.51.100.2 10.244.2.0/24 192.168.7.2\n');
 });
 
 test('containerd pulls from the bed’s registry over plain HTTP, its pause image too', () => {

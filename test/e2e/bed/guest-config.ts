@@ -1,4 +1,5 @@
 /** What a node is configured with: the files of the tar that its init unpacks to /etc/bed. Pure texts. */
+import { REAL_KUBELET_LABEL } from '../../harness/stages.ts';
 
 /** Where a guest finds the host: qemu's user network. */
 export const HOST_ADDRESS = '10.0.2.2';
@@ -8,22 +9,38 @@ export const REGISTRY = `${HOST_ADDRESS}:5000`;
 export const LOCKED_REGISTRY = `${HOST_ADDRESS}:5001`;
 /** The API server's Service; kube-apiserver gives itself the first address of its Service range. */
 export const SERVICE_IP = '10.0.0.1';
+/** Of the cluster's DNS, where kubelets say it is; the guests take it to port 53 of the host. */
+const DNS_IP = '10.0.0.10';
 export const PAUSE_IMAGE = `${REGISTRY}/pause:1`;
 
-export interface GuestIdentity {
+/** All pods of the bed. */
+const POD_NETWORKS = '10.244.0.0/16';
+
+/** Where a node is to be found. */
+export interface NodePlace {
   readonly name: string;
   /** The node's address. */
   readonly address: string;
+  /** On the wire between the nodes. */
+  readonly wire: string;
   /** Of its pods, as `10.244.1.0/24`. */
   readonly podNetwork: string;
+}
+
+export interface GuestIdentity extends NodePlace {
   readonly apiServerPort: number;
+  /** All nodes, this one too. */
+  readonly nodes: readonly NodePlace[];
 }
 
 /** Texts by their paths under /etc/bed; certificates and keys lie beside them. */
 export function guestFiles(guest: GuestIdentity): Readonly<Record<string, string>> {
   return {
     env: environment(guest),
-    kubeconfig: kubeconfig(guest),
+    peers: peers(guest),
+    kubeconfig: kubeconfig(guest, 'client'),
+    'kube-proxy.kubeconfig': kubeconfig(guest, 'kube-proxy'),
+    'kube-proxy.yaml': JSON.stringify(kubeProxyConfiguration(guest)),
     'kubelet.yaml': JSON.stringify(kubeletConfiguration()),
     'containerd.toml': CONTAINERD,
     [`certs.d/${REGISTRY}/hosts.toml`]: hosts(REGISTRY),
@@ -32,17 +49,29 @@ export function guestFiles(guest: GuestIdentity): Readonly<Record<string, string
   };
 }
 
-function environment({ name, address, apiServerPort }: GuestIdentity): string {
+function environment({ name, address, wire, apiServerPort }: GuestIdentity): string {
   return [
     `NODE=${name}`,
     `NODE_IP=${address}`,
+    `NODE_LABELS=${REAL_KUBELET_LABEL}=`,
+    `WIRE_IP=${wire}`,
     `SERVICE_IP=${SERVICE_IP}`,
+    `DNS_IP=${DNS_IP}`,
+    `HOST=${HOST_ADDRESS}`,
     `API_ADDRESS=${HOST_ADDRESS}:${apiServerPort}`,
     '',
   ].join('\n');
 }
 
-function kubeconfig({ apiServerPort }: GuestIdentity): string {
+/** A line for each other node: its address, its pods, and its end of the wire. */
+function peers({ name, nodes }: GuestIdentity): string {
+  const others = nodes.filter((node) => node.name !== name);
+  return others.map(({ address, podNetwork, wire }) => `${address} ${podNetwork} ${wire}\n`).join('');
+}
+
+/** @param credential name of the files of certificate and key */
+function kubeconfig({ apiServerPort }: GuestIdentity, credential: string): string {
+  const files = `/etc/bed/${credential}`;
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',
@@ -53,7 +82,7 @@ function kubeconfig({ apiServerPort }: GuestIdentity): string {
         cluster: { server: `https://${HOST_ADDRESS}:${apiServerPort}`, 'certificate-authority': '/etc/bed/ca.crt' },
       },
     ],
-    users: [{ name: 'u', user: { 'client-certificate': '/etc/bed/client.crt', 'client-key': '/etc/bed/client.key' } }],
+    users: [{ name: 'u', user: { 'client-certificate': `${files}.crt`, 'client-key': `${files}.key` } }],
     contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
   });
 }
@@ -73,18 +102,33 @@ function kubeletConfiguration() {
     cgroupDriver: 'cgroupfs',
     containerRuntimeEndpoint: 'unix:///run/containerd/containerd.sock',
     failSwapOn: false,
-    // There is none; without an address the kubelet warns of every pod.
-    clusterDNS: ['10.0.0.10'],
+    // Only a bed that builds has one; without an address the kubelet warns of every pod.
+    clusterDNS: [DNS_IP],
     clusterDomain: 'cluster.local',
     healthzPort: 0,
     serializeImagePulls: false,
     // The bed calls a node NotReady after 20 s of silence; under emulation on a busy machine every beat may come late.
     nodeLeaseDurationSeconds: 16,
-    // There is no kube-proxy whose chains it would have to keep; looking after them takes seconds under emulation.
+    // Of a kube-proxy for iptables, which there is not; looking after them takes seconds under emulation.
     makeIPTablesUtilChains: false,
     evictionHard: { 'memory.available': '50Mi' },
     imageGCHighThresholdPercent: 100,
     imageGCLowThresholdPercent: 99,
+  };
+}
+
+function kubeProxyConfiguration({ name }: GuestIdentity) {
+  return {
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    clientConnection: { kubeconfig: '/etc/bed/kube-proxy.kubeconfig' },
+    hostnameOverride: name,
+    mode: 'nftables',
+    clusterCIDR: POD_NETWORKS,
+    // It would raise limits that the guest's kernel has no need of.
+    conntrack: { maxPerCore: 0 },
+    healthzBindAddress: '127.0.0.1:10256',
+    metricsBindAddress: '127.0.0.1:10249',
   };
 }
 

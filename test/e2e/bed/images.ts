@@ -3,6 +3,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFi
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
+import { buildahIn } from '../../harness/buildah.ts';
 import { type KernelHeaders, realtimeFlavour } from '../../harness/kernel-headers.ts';
 import { compiledModule } from '../../harness/kernel-modules.ts';
 import { runOrThrow } from '../../harness/run.ts';
@@ -11,13 +12,16 @@ import { type Making, made } from './cache.ts';
 import { PAUSE_IMAGE, REGISTRY } from './guest-config.ts';
 import type { Kernel } from './kernels.ts';
 
-const HELLO = join(import.meta.dirname, '..', 'hello');
+/** Folder of kmm_hello's sources. */
+export const HELLO = join(import.meta.dirname, '..', 'hello');
 
 /** An image in the cache, and where it is to be found in the bed's registry. */
 export interface BedImage {
   readonly reference: string;
   /** As skopeo names it: `oci-archive:PATH`, `oci:PATH:TAG`. */
   readonly source: string;
+  /** It is large, and only nodes pull it: zstd unpacks several times faster than gzip, which counts under emulation. */
+  readonly zstd?: true;
 }
 
 /** busybox, and kmod's own modprobe: enough to load a module, and to read from a device. */
@@ -52,9 +56,10 @@ export async function bedImages(
   return images;
 }
 
-export async function push({ reference, source }: BedImage, signal: AbortSignal): Promise<void> {
+export async function push({ reference, source, zstd }: BedImage, signal: AbortSignal): Promise<void> {
   const insecure = ['--dest-tls-verify=false', '--insecure-policy'];
-  await runOrThrow('skopeo', ['copy', '--quiet', ...insecure, source, `docker://${reference}`], {
+  const compress = zstd === true ? ['--dest-compress-format=zstd', '--dest-compress-level=3'] : [];
+  await runOrThrow('skopeo', ['copy', '--quiet', ...insecure, ...compress, source, `docker://${reference}`], {
     signal,
   });
 }
@@ -78,9 +83,8 @@ const APPLETS = ['sh', 'cat', 'grep', 'ls', 'sleep', 'echo', 'head', 'test', 'tr
 const KMOD_NAMES = ['modprobe', 'modinfo', 'insmod', 'rmmod', 'lsmod', 'depmod'];
 
 async function toolsImage(making: Making): Promise<BedImage> {
-  const { stdout } = await runOrThrow('ldd', ['/bin/kmod'], { signal: making.signal });
-  const libraries = [...stdout.matchAll(/(\/lib\S+) \(0x/g)].map(([, path = '']) => path);
-  const contents = await Promise.all(['/bin/busybox', '/bin/kmod', ...libraries].map((path) => readFile(path)));
+  const paths = ['/bin/busybox', '/bin/kmod', ...(await librariesOf('/bin/kmod', making.signal))];
+  const contents = await Promise.all(paths.map((path) => readFile(path)));
   return image(
     {
       reference: TOOLS_IMAGE,
@@ -90,11 +94,7 @@ async function toolsImage(making: Making): Promise<BedImage> {
         for (const folder of ['bin', 'sbin', 'usr/local/bin', 'etc', 'tmp', 'opt']) {
           await mkdir(join(context, folder), { recursive: true });
         }
-        for (const path of ['/bin/busybox', '/bin/kmod', ...libraries]) {
-          await mkdir(dirname(join(context, path)), { recursive: true });
-          await copyFile(path, join(context, path));
-          await chmod(join(context, path), 0o755);
-        }
+        await copyInto(context, Object.fromEntries(paths.map((path) => [path, path])));
         for (const name of APPLETS) await symlink('busybox', join(context, 'bin', name));
         for (const name of KMOD_NAMES) await symlink('../bin/kmod', join(context, 'sbin', name));
         await writeFile(join(context, 'etc', 'passwd'), 'root:x:0:0:root:/:/bin/sh\n');
@@ -102,6 +102,21 @@ async function toolsImage(making: Making): Promise<BedImage> {
     },
     making,
   );
+}
+
+/** Paths of what a program of this machine is linked with. */
+export async function librariesOf(program: string, signal: AbortSignal): Promise<readonly string[]> {
+  const { stdout } = await runOrThrow('ldd', [program], { signal });
+  return [...stdout.matchAll(/(\/lib\S+) \(0x/g)].map(([, path = '']) => path);
+}
+
+/** @param programs files of this machine by their paths in the image */
+export async function copyInto(root: string, programs: Readonly<Record<string, string>>): Promise<void> {
+  for (const [path, from] of Object.entries(programs)) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await copyFile(from, join(root, path));
+    await chmod(join(root, path), 0o755);
+  }
 }
 
 function pluginImage(reference: string, program: string, making: Making): Promise<BedImage> {
@@ -159,7 +174,7 @@ async function loaderImage(
  *
  * @throws Error when the page does not show it any more
  */
-async function loaderScript(module: string): Promise<string> {
+export async function loaderScript(module: string): Promise<string> {
   const page = join(import.meta.dirname, '..', '..', '..', 'docs', 'usage', 'loader-containers.md');
   const script = /`load\.sh`:\n\n```sh\n(.*?)```/s.exec(await readFile(page, 'utf8'))?.[1];
   if (script === undefined) throw new Error('docs/usage/loader-containers.md shows no load.sh');
@@ -175,7 +190,8 @@ interface ImageRecipe {
   fill(context: string, signal: AbortSignal): Promise<void>;
 }
 
-async function image(recipe: ImageRecipe, making: Making): Promise<BedImage> {
+/** Makes an image of what a few files are copied to. */
+export async function image(recipe: ImageRecipe, making: Making): Promise<BedImage> {
   const { reference, dockerfile } = recipe;
   const name = reference.slice(REGISTRY.length + 1).replaceAll(/[:/]/g, '-');
   const archive = await made(
@@ -197,8 +213,7 @@ async function buildArchive(recipe: ImageRecipe, to: string, signal: AbortSignal
     await mkdir(context);
     await recipe.fill(context, signal);
     await writeFile(join(folder, 'Dockerfile'), recipe.dockerfile);
-    const storage = ['--root', join(folder, 'storage'), '--runroot', join(folder, 'run'), '--storage-driver', 'vfs'];
-    const buildah = (...args: string[]) => runOrThrow('buildah', [...storage, ...args], { signal });
+    const buildah = buildahIn(folder, signal);
     const args = Object.entries(recipe.buildArgs ?? {}).map(([name, value]) => `--build-arg=${name}=${value}`);
     const file = `--file=${join(folder, 'Dockerfile')}`;
     await buildah('build', '--quiet', '--isolation=chroot', ...args, file, `--tag=${recipe.reference}`, context);

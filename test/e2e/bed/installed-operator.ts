@@ -7,8 +7,10 @@ import { eventually } from '../../harness/eventually.ts';
 import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import type { Bed } from './bed.ts';
+import { REGISTRY_IMAGE } from './building.ts';
 import type { BedOperator } from './operator.ts';
 import type { OperatorPackage } from './operator-package.ts';
+import { productReference } from './product-image.ts';
 
 const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'kmm');
 const RELEASE = 'kmm';
@@ -24,7 +26,12 @@ const TIMEOUT_MS = 600_000;
 
 interface Deployment extends KubeObject {
   readonly spec: { readonly replicas?: number };
-  readonly status?: { readonly availableReplicas?: number; readonly updatedReplicas?: number };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly replicas?: number;
+    readonly updatedReplicas?: number;
+    readonly availableReplicas?: number;
+  };
 }
 
 const DEPLOYMENTS = defineResource<Deployment>({
@@ -45,12 +52,19 @@ export class InstalledOperator implements BedOperator {
     this.#package = from;
   }
 
-  async install(): Promise<void> {
+  install(): Promise<void> {
+    return this.#deploy([]);
+  }
+
+  async #deploy(more: readonly string[]): Promise<void> {
     const [repository, tag] = splitTag(this.#package.image.reference);
     const values = [
       `image.repository=${repository}`,
       `image.tag=${tag}`,
+      `build.builderImage=${productReference('builder')}`,
+      ...(this.#bed.builds ? ['registry.enabled=true', `registry.image=${REGISTRY_IMAGE}`] : []),
       ...LEASE.map((flag, index) => `extraArgs[${index}]=${flag}`),
+      ...more,
     ].flatMap((value) => ['--set', value]);
     const place = ['--namespace', OPERATOR_NAMESPACE, '--create-namespace'];
     await runOrThrow(this.#package.helm, ['upgrade', '--install', RELEASE, CHART, ...place, ...values], {
@@ -67,12 +81,20 @@ export class InstalledOperator implements BedOperator {
     if (spec.replicas === 0) await this.#scale(2);
     await eventually(
       async () => {
-        const { spec, status } = await this.#deployment();
-        if (status?.availableReplicas === spec.replicas && status?.updatedReplicas === spec.replicas) return;
-        throw new Error(`${status?.availableReplicas ?? 0} of ${spec.replicas} replicas are available`);
+        const { metadata, spec, status } = await this.#deployment();
+        const { observedGeneration, replicas, updatedReplicas, availableReplicas = 0 } = status ?? {};
+        const isNew = observedGeneration === metadata.generation && updatedReplicas === spec.replicas;
+        // None of the ones before is left, either.
+        if (isNew && replicas === spec.replicas && availableReplicas === spec.replicas) return;
+        throw new Error(`${availableReplicas} of ${spec.replicas} replicas are available, ${updatedReplicas} new`);
       },
       { what: 'the operator to be available', timeoutMs: TIMEOUT_MS, intervalMs: 500 },
     );
+  }
+
+  async upgrade(priorityClassName: string): Promise<void> {
+    await this.#deploy([`modules.priorityClassName=${priorityClassName}`]);
+    await this.start();
   }
 
   async kill(): Promise<void> {

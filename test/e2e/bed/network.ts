@@ -2,13 +2,19 @@
 import { networkInterfaces } from 'node:os';
 
 import { runOrThrow } from '../../harness/run.ts';
-import { HOST_ADDRESS } from './guest-config.ts';
+import { HOST_ADDRESS, type NodePlace } from './guest-config.ts';
 
 /** Nodes' addresses; no address of the bed exists outside of it. */
 const NODE_NETWORK = '198.51.100';
 
-export function nodeAddress(number: number): string {
-  return `${NODE_NETWORK}.${number}`;
+/** Where a node is to be found, from the first on. */
+export function nodePlace(name: string, number: number): NodePlace {
+  return {
+    name,
+    address: `${NODE_NETWORK}.${number}`,
+    wire: `192.168.7.${number}`,
+    podNetwork: `10.244.${number}.0/24`,
+  };
 }
 
 /**

@@ -16,6 +16,11 @@ export interface BedOperator {
   start(): Promise<void>;
   /** Ends it as a crash of its node would, with no word to anybody, and returns when nothing of it runs. */
   kill(): Promise<void>;
+  /**
+   * Another one takes its place, as in an upgrade, and gives what it makes from now on this priority class: it renders what the one before
+   * rendered otherwise. Returns when it has taken over.
+   */
+  upgrade(priorityClassName: string): Promise<void>;
   /** The last lines of its log. */
   log(): Promise<string>;
 }
@@ -33,16 +38,29 @@ export class ProcessOperator implements BedOperator {
     return installOperator(this.#controlPlane);
   }
 
-  async start(): Promise<void> {
-    const operator = await startOperator(this.#controlPlane);
+  start(): Promise<void> {
+    return this.#start([]);
+  }
+
+  kill(): Promise<void> {
+    return this.#end('SIGKILL');
+  }
+
+  async upgrade(priorityClassName: string): Promise<void> {
+    await this.#end('SIGTERM');
+    await this.#start([`--priority-class-name=${priorityClassName}`]);
+  }
+
+  async #start(flags: readonly string[]): Promise<void> {
+    const operator = await startOperator(this.#controlPlane, { flags });
     operator.detach();
     const { pid, logFile } = operator;
     await writeFile(this.#record, JSON.stringify({ pid, logFile }));
   }
 
-  async kill(): Promise<void> {
+  async #end(signal: NodeJS.Signals): Promise<void> {
     const { pid } = await this.#read();
-    signalProcess(pid, 'SIGKILL');
+    signalProcess(pid, signal);
     await eventually(
       async () => {
         if ((await commandLine(pid)).length > 0) throw new Error(`pid ${pid} still runs`);

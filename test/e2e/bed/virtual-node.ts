@@ -1,7 +1,7 @@
 /** A node that is a virtual machine: qemu in pure emulation, with a disk that outlives reboots. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -22,11 +22,22 @@ const KERNEL_ARGUMENTS =
   'console=ttyS0 quiet loglevel=4 mitigations=off nokaslr tsc=reliable no_timer_check random.trust_cpu=on net.ifnames=0 panic=-1';
 const EXEC_PORT = 2_222;
 const KUBELET_PORT = 10_250;
+const WIRE_FILE = 'wire.json';
+
+/** A wire between two nodes: what one sends to this machine's port, the other has. */
+export interface Wire {
+  readonly sendTo: number;
+  readonly listenOn: number;
+}
 
 export interface NodeMaterial {
   /** Path of the ext4 image that the node's disk lies over. */
   readonly disk: string;
   readonly authority: Authority;
+  /** Path of kube-proxy, where the node is to have one. */
+  readonly kubeProxy?: string;
+  /** To another node, where there is one. */
+  readonly wire?: Wire;
 }
 
 /** Output of a command in the guest, both streams. */
@@ -60,10 +71,12 @@ export class VirtualNode {
     }
     await writeNodeCredentials(config, guest, material.authority);
     await writeFile(join(config, 'ca.crt'), await readFile(material.authority.certificate));
+    if (material.kubeProxy !== undefined) await copyFile(material.kubeProxy, join(config, 'kube-proxy'));
     // A tar is a whole number of blocks already.
     await runOrThrow('tar', ['-C', config, '-cf', join(folder, 'config.tar'), '.']);
     const overlay = ['create', '-q', '-f', 'qcow2', '-b', material.disk, '-F', 'raw', join(folder, 'disk.qcow2')];
     await runOrThrow('qemu-img', overlay);
+    if (material.wire !== undefined) await writeFile(join(folder, WIRE_FILE), JSON.stringify(material.wire));
     return new VirtualNode(folder, guest);
   }
 
@@ -86,7 +99,7 @@ export class VirtualNode {
     const log = openSync(join(this.#folder, 'qemu.log'), 'a');
     // Whoever ends what runs from the bed's folder ends this too: that is why it is started through a link there.
     const program = join(this.#folder, '..', '..', 'bin', 'qemu-system-x86_64');
-    const child = spawn(program, this.#arguments(kernel, kernelArguments), {
+    const child = spawn(program, this.#arguments(kernel, kernelArguments, await this.#wire()), {
       cwd: this.#folder,
       detached: true,
       stdio: ['ignore', log, log],
@@ -103,12 +116,23 @@ export class VirtualNode {
     return JSON.parse(await readFile(this.#argumentsFile, 'utf8').catch(() => '[]'));
   }
 
+  async #wire(): Promise<Wire | undefined> {
+    const file = join(this.#folder, WIRE_FILE);
+    return existsSync(file) ? JSON.parse(await readFile(file, 'utf8')) : undefined;
+  }
+
+  /** Each its own, where qemu would give all the same. */
+  get #wireMac(): string {
+    const last = Number(this.address.split('.').at(-1));
+    return `52:54:00:77:00:${last.toString(16).padStart(2, '0')}`;
+  }
+
   get #argumentsFile(): string {
     return join(this.#folder, 'kernel-arguments.json');
   }
 
   /** Paths are relative to the node's folder, but for those of the kernel. */
-  #arguments(kernel: Kernel, kernelArguments: readonly string[]): readonly string[] {
+  #arguments(kernel: Kernel, kernelArguments: readonly string[], wire: Wire | undefined): readonly string[] {
     const forward = (port: number) => `hostfwd=tcp:${this.address}:${port}-10.0.2.15:${port}`;
     const options: Readonly<Record<string, readonly string[]>> = {
       M: ['q35,hpet=off'],
@@ -124,11 +148,17 @@ export class VirtualNode {
         'file=disk.qcow2,if=none,id=d0,cache=unsafe,discard=unmap',
         'file=config.tar,if=none,id=d1,format=raw,readonly=on',
       ],
-      netdev: [`user,id=n0,${forward(KUBELET_PORT)},${forward(EXEC_PORT)}`],
+      netdev: [
+        `user,id=n0,${forward(KUBELET_PORT)},${forward(EXEC_PORT)}`,
+        ...(wire === undefined
+          ? []
+          : [`socket,id=n1,udp=127.0.0.1:${wire.sendTo},localaddr=127.0.0.1:${wire.listenOn}`]),
+      ],
       device: [
         'virtio-blk-pci,drive=d0',
         'virtio-blk-pci,drive=d1',
         'virtio-net-pci,netdev=n0,romfile=',
+        ...(wire === undefined ? [] : [`virtio-net-pci,netdev=n1,romfile=,mac=${this.#wireMac}`]),
         'virtio-rng-pci',
       ],
       chardev: ['file,id=c0,path=console.log,append=on'],

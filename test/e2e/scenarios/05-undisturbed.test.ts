@@ -1,8 +1,12 @@
 /** What happens to nodes and to the operator does not unload a module. The kernels themselves are the witnesses: see moduleEvents. */
 import { beforeAll, expect, test } from 'vitest';
 
-import { NODES, PODS } from '../../../src/kube/core.ts';
+import { MODULE_NAME_LABEL, ROLE_LABEL } from '../../../src/api/labels.ts';
+import { MODULES } from '../../../src/api/module.ts';
+import { DAEMONSETS, NODES, PODS } from '../../../src/kube/core.ts';
 import { holds } from '../../harness/eventually.ts';
+import { aModule } from '../../harness/modules.ts';
+import { REGISTRY } from '../bed/guest-config.ts';
 import { TOOLS_IMAGE } from '../bed/images.ts';
 import { isLoaded } from '../guest.ts';
 import { useScenario } from '../scenario.ts';
@@ -10,6 +14,9 @@ import { useScenario } from '../scenario.ts';
 const scenario = useScenario('undisturbed');
 
 const LABEL = 'e2e.test/has-the-device';
+/** Every cluster has it, as it has the one that is the default, system-node-critical. */
+const OTHER_PRIORITY = 'system-cluster-critical';
+const ABSENT = 'absent';
 /** Long enough for an operator that is wrong to act: it hears of a change at once. */
 const A_WHILE_MS = 10_000;
 
@@ -82,6 +89,24 @@ test('an operator that is killed and started again unloads nothing, whatever it 
     await kubectl('taint', 'node', 'vm2', 'maintenance-');
   }));
 
+test('an operator that is upgraded, and renders now what it rendered otherwise, unloads nothing', async () => {
+  const { operator } = scenario.bed;
+  const [before] = await loaderPriorities();
+  expect(before).not.toBe(OTHER_PRIORITY);
+  await undisturbed(async () => {
+    await operator.upgrade(OTHER_PRIORITY);
+    await loadedFor(A_WHILE_MS);
+  });
+  expect(await loaderPriorities()).toEqual([before, before]);
+  // The other rendering is real: what is made from now on has it.
+  await scenario.bed.admin.create(MODULES, aModuleWithoutImage());
+  await scenario.eventually('a DaemonSet as the upgraded operator renders it', async () =>
+    expect(await loaderPriorities(ABSENT)).toEqual([OTHER_PRIORITY]),
+  );
+  await scenario.bed.admin.delete(MODULES, { namespace: scenario.namespace, name: ABSENT });
+  await undisturbed(() => operator.upgrade(before ?? ''));
+});
+
 /** Holds that across `happens` neither kernel loaded or unloaded the module, no loader was replaced, and all is well in the end. */
 async function undisturbed(happens: () => Promise<void>): Promise<void> {
   const records = await scenario.kernelRecords();
@@ -91,6 +116,22 @@ async function undisturbed(happens: () => Promise<void>): Promise<void> {
   await scenario.untilLoaded(2);
   expect(await scenario.kernelRecords()).toEqual(records);
   expect(await loaderContainers()).toEqual(loaders);
+}
+
+/** Of the pods that the loader DaemonSets of a Module make. */
+async function loaderPriorities(module = scenario.ref.name): Promise<readonly (string | undefined)[]> {
+  const labelSelector = `${MODULE_NAME_LABEL}=${module},${ROLE_LABEL}=module-loader`;
+  const daemonSets = await scenario.bed.admin.list(DAEMONSETS, { namespace: scenario.namespace, labelSelector });
+  return daemonSets.map(({ spec }) => spec?.template.spec?.priorityClassName);
+}
+
+/** Its image is nowhere, so it loads nothing beside what is tested. */
+function aModuleWithoutImage() {
+  return aModule(ABSENT)
+    .inNamespace(scenario.namespace)
+    .withSelector({ 'kubernetes.io/hostname': scenario.bed.vm1.name })
+    .withMapping({ regexp: '.+', containerImage: `${REGISTRY}/absent:1` })
+    .build();
 }
 
 async function loadedFor(forMs: number): Promise<void> {

@@ -1,0 +1,96 @@
+/** What it takes to build kmm_hello in the bed's cluster: the builder's image, one with a compiler, and the sources. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { runOrThrow } from '../../harness/run.ts';
+import { toolchain } from '../../harness/toolchain.ts';
+import type { Making } from './cache.ts';
+import { REGISTRY } from './guest-config.ts';
+import { type BedImage, copyInto, HELLO, image, librariesOf, loaderScript, TOOLS_IMAGE } from './images.ts';
+import { productImage } from './product-image.ts';
+
+/** gcc, make and the headers of the kernel whose release is the tag. */
+const TOOLCHAIN_REPOSITORY = `${REGISTRY}/toolchain`;
+/** Nothing but the sources, for Dockerfiles that have no build context. */
+const SOURCES_IMAGE = `${REGISTRY}/kmm-hello-sources:1`;
+
+/** Debian's docker-registry, in the place of the one that the chart names. */
+export const REGISTRY_IMAGE = `${REGISTRY}/docker-registry:1`;
+
+/** Arguments of the Dockerfile of {@link helloSources}. */
+export const HELLO_BUILD_ARGS = [
+  { name: 'TOOLCHAIN', value: TOOLCHAIN_REPOSITORY },
+  { name: 'RUNTIME', value: TOOLS_IMAGE },
+];
+
+/** What Dockerfiles begin from; about a minute with empty caches. */
+export async function compilingImages(making: Making): Promise<readonly BedImage[]> {
+  const { kernels, layout } = await toolchain({
+    signal: making.signal,
+    onCold: () => making.progress.start('Making an image with a compiler (about a minute)'),
+  });
+  const toolchains = kernels.map((kernel) => ({
+    reference: `${TOOLCHAIN_REPOSITORY}:${kernel}`,
+    source: `oci:${layout}:toolchain-${kernel}`,
+  }));
+  return [...toolchains, await sourcesImage(making)];
+}
+
+/** The same, and what builds and serves in the cluster: half a minute more, with empty caches 3 minutes. */
+export async function buildingImages(making: Making): Promise<readonly BedImage[]> {
+  return [...(await compilingImages(making)), await registryImage(making), await productImage('builder', making)];
+}
+
+/** Files of the repository of a vendor, by their paths: the Dockerfile, and what it copies. */
+export async function helloSources(): Promise<Readonly<Record<string, string>>> {
+  const text = (name: string): Promise<string> => readFile(join(HELLO, name), 'utf8');
+  return {
+    Dockerfile: await text('build.Dockerfile'),
+    'kmm_hello.c': await text('kmm_hello.c'),
+    Makefile: await text('Makefile'),
+    'kmm_hello.conf': 'options kmm_hello who=kubernetes\n',
+    'load.sh': await loaderScript('kmm_hello'),
+  };
+}
+
+/** The same Dockerfile, with its sources out of an image. */
+export async function inlineDockerfile(): Promise<string> {
+  const { Dockerfile = '' } = await helloSources();
+  return Dockerfile.replace('COPY . ', `COPY --from=${SOURCES_IMAGE} / `);
+}
+
+async function registryImage(making: Making): Promise<BedImage> {
+  const { stdout } = await runOrThrow('sh', ['-c', 'command -v docker-registry'], { signal: making.signal });
+  const program = stdout.trim();
+  const libraries = await librariesOf(program, making.signal);
+  return image(
+    {
+      reference: REGISTRY_IMAGE,
+      recipe: await Promise.all([program, ...libraries].map((path) => readFile(path))),
+      dockerfile: 'FROM scratch\nCOPY . /\nENV PATH=/bin\n',
+      async fill(context) {
+        await copyInto(context, { '/bin/registry': program });
+        await copyInto(context, Object.fromEntries(libraries.map((path) => [path, path])));
+      },
+    },
+    making,
+  );
+}
+
+async function sourcesImage(making: Making): Promise<BedImage> {
+  const { Dockerfile: _, ...files } = await helloSources();
+  return image(
+    {
+      reference: SOURCES_IMAGE,
+      recipe: [JSON.stringify(files)],
+      dockerfile: 'FROM scratch\nCOPY . /\n',
+      async fill(context) {
+        for (const [path, content] of Object.entries(files)) {
+          await mkdir(dirname(join(context, path)), { recursive: true });
+          await writeFile(join(context, path), content, { mode: 0o755 });
+        }
+      },
+    },
+    making,
+  );
+}

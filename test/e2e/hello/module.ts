@@ -1,0 +1,51 @@
+/** The Module of kmm_hello, and a pod that reads from its device, as users write them. */
+import { aModule, type Mapping, type ModuleBuilder } from '../../harness/modules.ts';
+import { TOOLS_IMAGE } from '../bed/images.ts';
+
+/** The resource that test/e2e/hello/device-plugin offers. */
+export const HELLO_RESOURCE = 'kmm.example.com/hello';
+
+interface Ref {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** kmm_hello on every node, loaded as docs/usage/loader-containers.md has it, with its image from wherever the mapping says. */
+export function helloModule({ namespace, name }: Ref, mapping: Omit<Mapping, 'literal' | 'regexp'>): ModuleBuilder {
+  return aModule(name)
+    .inNamespace(namespace)
+    .withSelector({ 'kubernetes.io/os': 'linux' })
+    .withMapping({ regexp: '-cloud-amd64$', ...mapping })
+    .withLoader({
+      // Longer than anything is waited for: a loader that spends it has hung, and its test fails.
+      terminationGracePeriodSeconds: 1_800,
+      securityContext: { readOnlyRootFilesystem: true },
+      // Each probe is a process in the container: a second of work under emulation.
+      readinessProbe: {
+        exec: { command: ['grep', '-q', 'live', '/sys/module/kmm_hello/initstate'] },
+        // One second is little under emulation.
+        timeoutSeconds: 20,
+        periodSeconds: 10,
+      },
+    });
+}
+
+/**
+ * A pod that is given a device on the node and runs the script; the script's name for that of kmm_hello is /dev/kmm_hello. No taint
+ * keeps it away: it has to go where the test says.
+ */
+export function readerPod({ namespace, name }: Ref, node: string, script: string, resource = HELLO_RESOURCE) {
+  const limits = { [resource]: '1' };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name },
+    spec: {
+      nodeSelector: { 'kubernetes.io/hostname': node },
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 1,
+      containers: [{ name: 'reader', image: TOOLS_IMAGE, command: ['sh', '-c', script], resources: { limits } }],
+    },
+  };
+}

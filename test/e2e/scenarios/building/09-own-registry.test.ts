@@ -1,0 +1,29 @@
+/** The cluster's own registry: from a Dockerfile to a loaded module, with no registry of the user's and no credential anywhere. */
+import { expect, test } from 'vitest';
+
+import { SECRETS } from '../../../harness/secrets.ts';
+import { HELLO_BUILD_ARGS, inlineDockerfile } from '../../bed/building.ts';
+import { isLoaded } from '../../guest.ts';
+import { useScenario } from '../../scenario.ts';
+
+const scenario = useScenario('own-registry', { builds: true });
+
+test('a mapping that names no image is built, pushed to the cluster’s own registry and loaded from there', async () => {
+  const { bed, namespace } = scenario;
+  // The base images come from the bed's registry, in the place of a public one.
+  const build = { dockerfile: await inlineDockerfile(), buildArgs: HELLO_BUILD_ARGS, pull: { insecure: true } };
+  await scenario.apply(scenario.helloFrom({ build }));
+
+  const { status } = await scenario.untilLoaded(2);
+  for (const [index, node] of bed.nodes.entries()) {
+    expect(await isLoaded(node)).toBe(true);
+    const kernel = status?.kernels?.find(({ kernelVersion }) => kernelVersion === bed.kernels[index]?.release);
+    const { spec } = await scenario.loaderOn(node);
+    expect(spec?.containers[0]?.image).toBe(kernel?.build?.image);
+    expect(spec?.containers[0]?.image).toMatch(
+      new RegExp(`^127\\.0\\.0\\.1:5780/${namespace}/hello@sha256:[0-9a-f]{64}$`),
+    );
+    expect(spec?.imagePullSecrets ?? []).toEqual([]);
+  }
+  expect(await bed.admin.list(SECRETS, { namespace })).toEqual([]);
+});
