@@ -2,7 +2,7 @@
 # A fresh machine needs git, make, npm and Go 1.26.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e lint format generate bench faults build images setup clean dependencies
+.PHONY: help demo test e2e e2e-all lint format generate bench faults build images setup clean dependencies
 MAKEFLAGS += --no-print-directory
 
 # Node 24 is a dependency like the others: the machine's own may be older.
@@ -10,16 +10,19 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 NODE := node
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: setup ## Start a cluster with simulated nodes and tell the story; KEEP=1 leaves it running
-	@$(NODE) test/demo/demo.ts $(if $(KEEP),--keep) $(ARGS)
+demo: setup ## Start a cluster with simulated nodes and tell the story; KEEP=1 leaves it running, REAL=1 adds a real node
+	@$(NODE) test/demo/demo.ts $(if $(KEEP),--keep) $(if $(REAL),--real) $(ARGS)
 
 test: setup ## Lint, type check, unit, property and integration tests; ends with "N passed, N failed"
 	@$(NODE) hack/test.ts $(ARGS)
 
 e2e: setup ## Run the product on virtual machines with real kernels; ONLY=scenario runs one, KEEP=1 leaves them up
 	@$(NODE) test/e2e/e2e.ts $(if $(BED),--bed $(BED)) $(ONLY) $(ARGS)
+
+e2e-all: setup ## The same with images built on the nodes, and the operator as pods
+	@$(NODE) test/e2e/e2e.ts --all $(ARGS)
 
 lint: dependencies ## Check format, lint rules, layers, types, unused code and generated files
 	@$(NODE) hack/test.ts --lint

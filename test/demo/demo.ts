@@ -2,11 +2,14 @@
 import { parseArgs } from 'node:util';
 
 import { formatTally } from '../../hack/tally.ts';
+import type { Material } from '../e2e/bed/bed.ts';
+import { demoInNamespace, readMaterial } from './real-node.ts';
 import { runDemo, stopKept } from './run.ts';
 import { isPlain, LiveScreen, PlainScreen } from './screen.ts';
 
 const USAGE = `Usage: make demo                               tell the story; nothing stays behind
        make demo KEEP=1                        leave the cluster and the operator running
+       make demo REAL=1                        with one node that is a virtual machine with a kernel of its own
        make demo ARGS='--stop DIRECTORY'       end a cluster that was left running
 `;
 
@@ -16,10 +19,17 @@ const INTERRUPTIONS = { SIGHUP: 129, SIGINT: 130, SIGPIPE: 141, SIGTERM: 143 } a
 type Interruption = keyof typeof INTERRUPTIONS;
 
 async function main(): Promise<number> {
-  let options: { keep?: boolean; stop?: string; help?: boolean };
+  let options: { keep?: boolean; real?: boolean; 'real-node'?: string; stop?: string; help?: boolean };
   try {
     options = parseArgs({
-      options: { keep: { type: 'boolean' }, stop: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        keep: { type: 'boolean' },
+        real: { type: 'boolean' },
+        // What `--real` starts in a network namespace: a file that says what a real node is made of.
+        'real-node': { type: 'string' },
+        stop: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
     }).values;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
@@ -29,10 +39,14 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  return options.stop === undefined ? demo(options.keep === true) : stop(options.stop);
+  if (options.stop !== undefined) return stop(options.stop);
+  const keep = options.keep === true;
+  if (options.real === true) return demoInNamespace(keep);
+  const file = options['real-node'];
+  return demo(keep, file === undefined ? undefined : await readMaterial(file));
 }
 
-async function demo(keep: boolean): Promise<number> {
+async function demo(keep: boolean, realNode: Material | undefined): Promise<number> {
   const interrupted = new AbortController();
   let by: Interruption | undefined;
   const interrupt = (signal: Interruption): void => {
@@ -48,7 +62,12 @@ async function demo(keep: boolean): Promise<number> {
     ? new PlainScreen(process.stdout)
     : new LiveScreen(process.stdout);
   try {
-    const tally = await runDemo({ screen, keep, signal: interrupted.signal });
+    const tally = await runDemo({
+      screen,
+      keep,
+      ...(realNode === undefined ? {} : { realNode }),
+      signal: interrupted.signal,
+    });
     screen.close();
     process.stdout.write(`${formatTally(tally)}\n`);
     return tally.failed === 0 ? 0 : 1;

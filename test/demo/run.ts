@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 import type { Tally } from '../../hack/tally.ts';
+import type { Material } from '../e2e/bed/bed.ts';
+import { HOST_ADDRESS, SERVICE_IP } from '../e2e/bed/guest-config.ts';
+import { layOutNetwork } from '../e2e/bed/network.ts';
 import { attachControlPlane, type ControlPlane, startControlPlane } from '../harness/control-plane.ts';
 import { processesUnder } from '../harness/processes.ts';
 import type { Found } from './expectations.ts';
@@ -10,7 +13,7 @@ import { plainText, span } from './paint.ts';
 import { Scene } from './scene.ts';
 import type { LiveView, Screen } from './screen.ts';
 import type { Step } from './story/step.ts';
-import { ENDING, STORY } from './story/story.ts';
+import { ENDING, storyWith } from './story/story.ts';
 import { view } from './view.ts';
 
 /** The cluster's folder is called `kmm-demo-...`. */
@@ -18,6 +21,8 @@ const NAME = 'demo';
 
 export interface DemoOptions {
   readonly screen: Screen;
+  /** What a real node is made of, where there is to be one; the demo is in a network namespace of its own then. */
+  readonly realNode?: Material;
   /** Leaves the cluster and the operator running, before the Module is deleted. */
   readonly keep: boolean;
   /** Ends the demo at any moment; nothing of it stays then. */
@@ -30,7 +35,7 @@ export interface DemoOptions {
  *
  * @throws the reason of the signal when that ended it
  */
-export async function runDemo({ screen, keep, signal }: DemoOptions): Promise<Tally> {
+export async function runDemo({ screen, keep, realNode, signal }: DemoOptions): Promise<Tally> {
   const started = performance.now();
   let scene: Scene | undefined;
   const narrator = new Narrator({ screen, operatorLog: async () => (await scene?.operatorLog()) ?? [] });
@@ -38,12 +43,14 @@ export async function runDemo({ screen, keep, signal }: DemoOptions): Promise<Ta
 
   let controlPlane: ControlPlane | undefined;
   try {
-    controlPlane = await raise(narrator, screen, signal);
+    if (realNode !== undefined) await layOutNetwork();
+    controlPlane = await raise(narrator, screen, realNode !== undefined, signal);
     scene = await Scene.open(controlPlane, narrator, signal);
     scene.watch.onChange(() => screen.refresh());
     screen.show(liveView(scene, narrator));
     const told = scene;
-    await unlessAborted(() => tell(told, screen, keep ? STORY : [...STORY, ...ENDING]), signal);
+    const story = storyWith(realNode);
+    await unlessAborted(() => tell(told, screen, keep ? story : [...story, ...ENDING]), signal);
   } catch (error) {
     if (!signal.aborted && !(error instanceof StoryEnded)) await narrator.broken(describe(error));
   }
@@ -54,7 +61,7 @@ export async function runDemo({ screen, keep, signal }: DemoOptions): Promise<Ta
     signal.throwIfAborted();
   }
   if (controlPlane !== undefined) {
-    if (keep) leave(controlPlane, scene, narrator);
+    if (keep) leave(controlPlane, scene, realNode !== undefined, narrator);
     else await tidyUp(controlPlane, narrator);
   }
   signal.throwIfAborted();
@@ -72,12 +79,18 @@ export async function stopKept(directory: string): Promise<void> {
   await controlPlane.stop();
 }
 
-async function raise(narrator: Narrator, screen: Screen, signal: AbortSignal): Promise<ControlPlane> {
+async function raise(
+  narrator: Narrator,
+  screen: Screen,
+  realKubelets: boolean,
+  signal: AbortSignal,
+): Promise<ControlPlane> {
   narrator.step('A control plane starts: etcd, API server, controller manager, scheduler');
   screen.show(() => [narrator.waitingLine]);
   const { promise, resolve } = Promise.withResolvers<ControlPlane>();
   await narrator.expect('the API server is ready', async () => {
-    resolve(await startControlPlane({ name: NAME, signal }));
+    const kubelets = realKubelets ? { kubelets: { addresses: [HOST_ADDRESS, SERVICE_IP] } } : {};
+    resolve(await startControlPlane({ name: NAME, ...kubelets, signal }));
     return undefined;
   });
   return promise;
@@ -126,10 +139,14 @@ async function leftOf(directory: string): Promise<Found> {
   return existsSync(directory) ? directory : undefined;
 }
 
-function leave(controlPlane: ControlPlane, scene: Scene | undefined, narrator: Narrator): void {
+function leave(controlPlane: ControlPlane, scene: Scene | undefined, inNamespace: boolean, narrator: Narrator): void {
   controlPlane.keep();
   const { directory, kubeconfig } = controlPlane;
   narrator.step('The cluster and the operator stay');
+  if (inNamespace) {
+    narrator.say('All of it is in a network namespace of its own. A shell in there:');
+    narrator.say(`nsenter --net=/proc/${scene?.operator.pid}/ns/net`);
+  }
   narrator.say(`export KUBECONFIG=${kubeconfig}`);
   narrator.say(`export PATH=${join(directory, 'bin')}:$PATH    # for its kubectl`);
   narrator.say('kubectl get modules,daemonsets,pods -o wide');

@@ -63,7 +63,7 @@ function loadersOf({ nodes }: Picture): readonly string[] {
 }
 
 /** It leads, has reconciled the Module and every node once, and nothing waits. */
-async function hasLookedAtEverything(operator: OperatorProcess, signal: AbortSignal): Promise<Found> {
+export async function hasLookedAtEverything(operator: OperatorProcess, signal: AbortSignal): Promise<Found> {
   const value = async (series: string): Promise<number> => (await operator.metric(series)) ?? 0;
   const reconciled = async (controller: string): Promise<number> => {
     const results = ['success', 'requeue_after'].map((result) =>
