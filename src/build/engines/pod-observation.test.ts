@@ -46,6 +46,14 @@ describe('a build pod', () => {
     });
   });
 
+  it('that a node has taken, and nobody says anything of, names what it may wait for and does not claim that it is so', () => {
+    const pod = { metadata: { name: 'b', creationTimestamp: AT }, spec: { nodeName: 'n', containers: [] }, status: {} };
+    expect(observePod(pod)).toMatchObject({
+      phase: 'Starting',
+      message: 'on node n, for its image and its volumes; it would wait here for a Secret that is missing',
+    });
+  });
+
   it('that ended well has made the image that its last stage reports, in the time of all stages', () => {
     const passed = encodeReport({ result: 'passed', durations: { build: 20_000 } });
     const report = encodeReport(aReport({ durations: { push: 2_000 } }));

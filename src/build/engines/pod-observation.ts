@@ -134,5 +134,5 @@ function whyNotStarted({ spec, status }: Pod, stages: readonly ContainerStatus[]
   // The kubelet tells nobody but an Event which volume it waits for.
   return spec?.nodeName === undefined
     ? undefined
-    : `on node ${spec.nodeName}, for its image and its volumes: a Secret that is not there holds it here`;
+    : `on node ${spec.nodeName}, for its image and its volumes; it would wait here for a Secret that is missing`;
 }
