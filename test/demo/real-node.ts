@@ -8,6 +8,7 @@ import { E2E_PACKAGES, ensureDebianPackages } from '../../hack/debian-packages.t
 import type { Material } from '../e2e/bed/bed.ts';
 import { compilingImages } from '../e2e/bed/building.ts';
 import { bedMaterial } from '../e2e/bed/material.ts';
+import { environmentWithoutProxies, IN_NEW_NETWORK } from '../e2e/bed/namespace.ts';
 
 const FILE = join('out', 'demo-real-node.json');
 
@@ -46,10 +47,9 @@ export async function readMaterial(file: string): Promise<Material> {
 }
 
 function inNamespace(command: readonly string[]): Promise<number> {
-  // A proxy of the machine's is not in there.
-  const env = Object.entries(process.env).filter(([name]) => !/^(https?|all|no)_proxy$/i.test(name));
+  const [program, ...words] = [...IN_NEW_NETWORK, ...command];
   return new Promise((resolve, reject) => {
-    const child = spawn('unshare', ['--net', '--', ...command], { stdio: 'inherit', env: Object.fromEntries(env) });
+    const child = spawn(program, words, { stdio: 'inherit', env: environmentWithoutProxies() });
     for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
     child.once('error', (cause) => reject(new Error(`cannot run unshare: ${cause.message}`, { cause })));
     child.once('close', (code) => resolve(code ?? 1));

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 
 import type { Tally } from '../../hack/tally.ts';
 import type { Material } from '../e2e/bed/bed.ts';
-import { HOST_ADDRESS, SERVICE_IP } from '../e2e/bed/guest-config.ts';
+import { SERVER_ADDRESSES } from '../e2e/bed/guest-config.ts';
 import { layOutNetwork } from '../e2e/bed/network.ts';
 import { attachControlPlane, type ControlPlane, startControlPlane } from '../harness/control-plane.ts';
 import { processesUnder } from '../harness/processes.ts';
@@ -89,7 +89,7 @@ async function raise(
   screen.show(() => [narrator.waitingLine]);
   const { promise, resolve } = Promise.withResolvers<ControlPlane>();
   await narrator.expect('the API server is ready', async () => {
-    const kubelets = realKubelets ? { kubelets: { addresses: [HOST_ADDRESS, SERVICE_IP] } } : {};
+    const kubelets = realKubelets ? { kubelets: { addresses: SERVER_ADDRESSES } } : {};
     resolve(await startControlPlane({ name: NAME, ...kubelets, signal }));
     return undefined;
   });

@@ -15,6 +15,7 @@ import { countVitest, formatTally, NOTHING, type Tally, type VitestReport } from
 import { attachControlPlane } from '../harness/control-plane.ts';
 import { processesUnder } from '../harness/processes.ts';
 import { bedMaterial } from './bed/material.ts';
+import { environmentWithoutProxies, IN_NEW_NETWORK } from './bed/namespace.ts';
 
 const FOLDER = join('out', 'e2e');
 const REPORT = join(FOLDER, 'vitest.json');
@@ -49,7 +50,7 @@ async function main(selection: readonly string[]): Promise<void> {
     console.error(interrupted.signal.aborted ? 'Interrupted; the next run goes on where this one ended.' : said);
     return report({ ...NOTHING, failed: 1 });
   }
-  await conclude(await runScenarios(['unshare', '--net', '--'], { KMM_E2E_MATERIAL: MATERIAL }, selection));
+  await conclude(await runScenarios(IN_NEW_NETWORK, { KMM_E2E_MATERIAL: MATERIAL }, selection));
 }
 
 async function conclude(code: number): Promise<void> {
@@ -101,12 +102,10 @@ async function runScenarios(
   await rm(REPORT, { force: true });
   const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${REPORT}`];
   const vitest = ['vitest', 'run', '--config', 'test/e2e/vitest.config.ts', ...reporters, ...selection];
-  // A proxy of the machine's is not in there.
-  const env = Object.entries(process.env).filter(([name]) => !/^(https?|all|no)_proxy$/i.test(name));
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...words, ...vitest], {
       stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...Object.fromEntries(env), ...more },
+      env: { ...environmentWithoutProxies(), ...more },
     });
     child.once('error', (cause) => reject(new Error(`cannot run ${program}: ${cause.message}`, { cause })));
     child.once('close', (code) => resolve(code ?? 1));

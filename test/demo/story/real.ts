@@ -1,19 +1,18 @@
-import { mkdir, symlink } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { MODULES } from '../../../src/api/module.ts';
+import { MODULES, type Module } from '../../../src/api/module.ts';
 import { NODES, PODS } from '../../../src/kube/core.ts';
 import type { Material } from '../../e2e/bed/bed.ts';
 import { HELLO_BUILD_ARGS, inlineDockerfile } from '../../e2e/bed/building.ts';
 import { REGISTRY } from '../../e2e/bed/guest-config.ts';
 import { DEVICE_PLUGIN_IMAGE, push } from '../../e2e/bed/images.ts';
 import { nodePlace } from '../../e2e/bed/network.ts';
+import { linkPrograms, startBedRegistry } from '../../e2e/bed/programs.ts';
 import { VirtualNode } from '../../e2e/bed/virtual-node.ts';
 import { isLoaded, kernelLines, moduleEvents } from '../../e2e/guest.ts';
 import { HELLO_RESOURCE, helloModule, readerPod } from '../../e2e/hello/module.ts';
 import { eventually } from '../../harness/eventually.ts';
-import { startRegistry } from '../../harness/registry-server.ts';
-import { runOrThrow } from '../../harness/run.ts';
 import { NAMESPACE } from '../cast.ts';
 import type { Scene } from '../scene.ts';
 import { hasLookedAtEverything } from './outage.ts';
@@ -80,15 +79,8 @@ export function real(material: Material): Step {
 /** Starts the registry that its images come from, fills it, and starts the node. */
 async function boot({ controlPlane, signal }: Scene, material: Material): Promise<VirtualNode> {
   const { directory, pki, server } = controlPlane;
-  // What runs through a link in the cluster's folder ends with the cluster.
-  for (const program of ['qemu-system-x86_64', 'docker-registry']) {
-    const { stdout } = await runOrThrow('sh', ['-c', 'command -v "$1"', 'sh', program], { signal });
-    await symlink(stdout.trim(), join(directory, 'bin', program));
-  }
-  await startRegistry({
-    program: { path: join(directory, 'bin', 'docker-registry'), folder: directory },
-    address: `0.0.0.0:${REGISTRY.split(':')[1]}`,
-  });
+  await linkPrograms(directory);
+  await startBedRegistry(directory);
   const place = nodePlace('real-node', 1);
   await mkdir(join(directory, 'nodes'));
   const node = await VirtualNode.create(
@@ -126,9 +118,8 @@ function untilReady({ admin, signal }: Scene, { name }: VirtualNode): Promise<un
 function untilLoaded({ admin, signal }: Scene, node: VirtualNode): Promise<undefined> {
   return untilSo('the module in the kernel', signal, async () => {
     const { status } = await admin.get(MODULES, HELLO);
-    const conditions = (status?.conditions ?? []).map(({ type, status, message }) => `${type} ${status}: ${message}`);
     const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-    if (ready?.status !== 'True') throw new Error(conditions.join('; '));
+    if (ready?.status !== 'True') throw new Error(conditionLines(status).join('; '));
     if (!(await isLoaded(node))) throw new Error('status says that it is loaded, and /proc/modules does not have it');
   });
 }
@@ -153,9 +144,11 @@ async function bothSay({ admin, narrator }: Scene, node: VirtualNode): Promise<v
   narrator.quote((await node.output("grep '^kmm_hello ' /proc/modules")).trim());
   narrator.say('The Module says:');
   const { status } = await admin.get(MODULES, HELLO);
-  narrator.quote(
-    (status?.conditions ?? []).map(({ type, status, message }) => `${type} ${status}: ${message}`).join('\n'),
-  );
+  narrator.quote(conditionLines(status).join('\n'));
+}
+
+function conditionLines(status: Module['status']): readonly string[] {
+  return (status?.conditions ?? []).map(({ type, status, message }) => `${type} ${status}: ${message}`);
 }
 
 async function untilSo(what: string, signal: AbortSignal, attempt: () => Promise<void>): Promise<undefined> {

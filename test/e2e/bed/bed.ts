@@ -1,6 +1,6 @@
 /** The bed: a control plane, a registry and two nodes that are virtual machines with kernels of their own, in one network namespace. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Progress } from '../../../hack/control-plane/progress.ts';
@@ -9,16 +9,15 @@ import { AdminClient } from '../../harness/admin.ts';
 import { attachControlPlane, type ControlPlane, startControlPlane } from '../../harness/control-plane.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { freePorts } from '../../harness/ports.ts';
-import { startRegistry } from '../../harness/registry-server.ts';
-import { runOrThrow } from '../../harness/run.ts';
 import { startDns } from './dns.ts';
-import { HOST_ADDRESS, SERVICE_IP } from './guest-config.ts';
+import { LOCKED_REGISTRY, SERVER_ADDRESSES } from './guest-config.ts';
 import { type BedImage, push } from './images.ts';
 import { InstalledOperator } from './installed-operator.ts';
 import type { Kernel } from './kernels.ts';
 import { layOutNetwork, nodePlace } from './network.ts';
 import { type BedOperator, ProcessOperator } from './operator.ts';
 import type { OperatorPackage } from './operator-package.ts';
+import { linkPrograms, startBedRegistry } from './programs.ts';
 import { VirtualNode, type Wire } from './virtual-node.ts';
 
 /** What was made before, outside of the bed's network: see material.ts. */
@@ -52,23 +51,19 @@ export async function startBed(material: Material, progress: Progress, signal: A
   const controlPlane = await startControlPlane({
     name: 'e2e',
     nodeMonitorGracePeriod: GRACE,
-    kubelets: { addresses: [HOST_ADDRESS, SERVICE_IP] },
+    kubelets: { addresses: SERVER_ADDRESSES },
     simulation: false,
     signal,
   });
   try {
     const { directory } = controlPlane;
     await mkdir(join(directory, 'nodes'));
-    for (const program of ['qemu-system-x86_64', 'docker-registry']) {
-      const { stdout } = await runOrThrow('sh', ['-c', 'command -v "$1"', 'sh', program]);
-      await symlink(stdout.trim(), join(directory, 'bin', program));
-    }
+    await linkPrograms(directory);
     await writeFile(join(directory, 'bed.json'), JSON.stringify(material));
     progress.start('Starting the registry and pushing images');
-    const program = { path: join(directory, 'bin', 'docker-registry'), folder: directory };
-    await startRegistry({ program, address: '0.0.0.0:5000' });
+    await startBedRegistry(directory);
     const user = { name: 'somebody', password: randomBytes(12).toString('hex') };
-    await startRegistry({ program, address: '0.0.0.0:5001', user });
+    await startBedRegistry(directory, LOCKED_REGISTRY, user);
     const bed = await Bed.around(controlPlane, material);
     if (material.services !== undefined) await startDns(material.services.dns, controlPlane);
     const pushed = Promise.all(imagesOf(material).map((image) => push(image, signal)));
@@ -101,11 +96,6 @@ export class Bed {
   readonly vm2: VirtualNode;
   readonly operator: BedOperator;
 
-  /** Whether images can be built in its cluster. */
-  get builds(): boolean {
-    return this.#material.services !== undefined;
-  }
-
   private constructor(controlPlane: ControlPlane, admin: AdminClient, material: Material) {
     this.controlPlane = controlPlane;
     this.admin = admin;
@@ -125,6 +115,11 @@ export class Bed {
 
   static async around(controlPlane: ControlPlane, material: Material): Promise<Bed> {
     return new Bed(controlPlane, await AdminClient.load(controlPlane.kubeconfig), material);
+  }
+
+  /** Whether images can be built in its cluster. */
+  get builds(): boolean {
+    return this.#material.services !== undefined;
   }
 
   get nodes(): readonly VirtualNode[] {

@@ -2,12 +2,21 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { runOrThrow } from '../../harness/run.ts';
 import { toolchain } from '../../harness/toolchain.ts';
 import type { Making } from './cache.ts';
 import { REGISTRY } from './guest-config.ts';
-import { type BedImage, copyInto, HELLO, image, librariesOf, loaderScript, TOOLS_IMAGE } from './images.ts';
+import {
+  type BedImage,
+  copyInto,
+  HELLO,
+  HELLO_OPTIONS,
+  image,
+  librariesOf,
+  loaderScript,
+  TOOLS_IMAGE,
+} from './images.ts';
 import { productImage } from './product-image.ts';
+import { pathOf } from './programs.ts';
 
 /** gcc, make and the headers of the kernel whose release is the tag. */
 const TOOLCHAIN_REPOSITORY = `${REGISTRY}/toolchain`;
@@ -48,7 +57,7 @@ export async function helloSources(): Promise<Readonly<Record<string, string>>> 
     Dockerfile: await text('build.Dockerfile'),
     'kmm_hello.c': await text('kmm_hello.c'),
     Makefile: await text('Makefile'),
-    'kmm_hello.conf': 'options kmm_hello who=kubernetes\n',
+    'kmm_hello.conf': HELLO_OPTIONS,
     'load.sh': await loaderScript('kmm_hello'),
   };
 }
@@ -60,8 +69,7 @@ export async function inlineDockerfile(): Promise<string> {
 }
 
 async function registryImage(making: Making): Promise<BedImage> {
-  const { stdout } = await runOrThrow('sh', ['-c', 'command -v docker-registry'], { signal: making.signal });
-  const program = stdout.trim();
+  const program = await pathOf('docker-registry', making.signal);
   const libraries = await librariesOf(program, making.signal);
   return image(
     {

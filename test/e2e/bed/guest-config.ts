@@ -9,6 +9,8 @@ export const REGISTRY = `${HOST_ADDRESS}:5000`;
 export const LOCKED_REGISTRY = `${HOST_ADDRESS}:5001`;
 /** The API server's Service; kube-apiserver gives itself the first address of its Service range. */
 export const SERVICE_IP = '10.0.0.1';
+/** All addresses under which guests and their pods call the API server. */
+export const SERVER_ADDRESSES = [HOST_ADDRESS, SERVICE_IP];
 /** Of the cluster's DNS, where kubelets say it is; the guests take it to port 53 of the host. */
 const DNS_IP = '10.0.0.10';
 export const PAUSE_IMAGE = `${REGISTRY}/pause:1`;

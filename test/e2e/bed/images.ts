@@ -12,6 +12,8 @@ import { type Making, made } from './cache.ts';
 import { PAUSE_IMAGE, REGISTRY } from './guest-config.ts';
 import type { Kernel } from './kernels.ts';
 
+/** Of /etc/modprobe.d: the module's one parameter. */
+export const HELLO_OPTIONS = 'options kmm_hello who=kubernetes\n';
 /** Folder of kmm_hello's sources. */
 export const HELLO = join(import.meta.dirname, '..', 'hello');
 
@@ -162,7 +164,7 @@ async function loaderImage(
         await rename(join(context, 'root', 'lib', 'modules'), join(context, 'modules'));
         await rm(join(context, 'root'), { recursive: true });
         await writeFile(join(context, 'load.sh'), script, { mode: 0o755 });
-        await writeFile(join(context, 'kmm_hello.conf'), 'options kmm_hello who=kubernetes\n');
+        await writeFile(join(context, 'kmm_hello.conf'), HELLO_OPTIONS);
       },
     },
     making,

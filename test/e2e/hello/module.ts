@@ -1,17 +1,16 @@
 /** The Module of kmm_hello, and a pod that reads from its device, as users write them. */
 import { aModule, type Mapping, type ModuleBuilder } from '../../harness/modules.ts';
+import type { ModuleRef } from '../../harness/operated-cluster.ts';
 import { TOOLS_IMAGE } from '../bed/images.ts';
 
 /** The resource that test/e2e/hello/device-plugin offers. */
 export const HELLO_RESOURCE = 'kmm.example.com/hello';
 
-interface Ref {
-  readonly namespace: string;
-  readonly name: string;
-}
-
 /** kmm_hello on every node, loaded as docs/usage/loader-containers.md has it, with its image from wherever the mapping says. */
-export function helloModule({ namespace, name }: Ref, mapping: Omit<Mapping, 'literal' | 'regexp'>): ModuleBuilder {
+export function helloModule(
+  { namespace, name }: ModuleRef,
+  mapping: Omit<Mapping, 'literal' | 'regexp'>,
+): ModuleBuilder {
   return aModule(name)
     .inNamespace(namespace)
     .withSelector({ 'kubernetes.io/os': 'linux' })
@@ -34,7 +33,7 @@ export function helloModule({ namespace, name }: Ref, mapping: Omit<Mapping, 'li
  * A pod that is given a device on the node and runs the script; the script's name for that of kmm_hello is /dev/kmm_hello. No taint
  * keeps it away: it has to go where the test says.
  */
-export function readerPod({ namespace, name }: Ref, node: string, script: string, resource = HELLO_RESOURCE) {
+export function readerPod({ namespace, name }: ModuleRef, node: string, script: string, resource = HELLO_RESOURCE) {
   const limits = { [resource]: '1' };
   return {
     apiVersion: 'v1',
