@@ -8,6 +8,8 @@ export default defineConfig({
           name: 'unit',
           // A property runs a thousand times, and a machine that builds a control plane meanwhile is slow.
           testTimeout: 60_000,
+          // As many as the integration tests have, so that both share one queue and no core waits for the last of either.
+          maxWorkers: 2,
           include: [
             'src/**/*.test.ts',
             'hack/**/*.test.ts',
