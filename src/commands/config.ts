@@ -207,7 +207,7 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
     default: 'auto',
     description:
       'What a build pod gets for building: a user namespace of its own, or three capabilities and no seccomp filter but that of ' +
-      '--builder-seccomp-profile. auto takes a user namespace where every node of the architecture can give a pod with Secrets one.',
+      '--builder-seccomp-profile. auto takes a user namespace where every node that the build may be put on can give a pod with Secrets one.',
   },
   builderSeccompProfile: {
     flag: 'builder-seccomp-profile',

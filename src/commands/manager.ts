@@ -171,8 +171,8 @@ function createControllers(
   const podOptions: PodEngineOptions = {
     ...(registry === undefined ? {} : { registry: buildRegistry(registry, authority) }),
     builderImage: config.builderImage,
-    isolation: (arch) =>
-      buildIsolation(config.buildIsolation, config.builderSeccompProfile, caches.nodes.store.list(), arch),
+    isolation: (nodeSelector) =>
+      buildIsolation(config.buildIsolation, config.builderSeccompProfile, caches.nodes.store.list(), nodeSelector),
     ...(registries === '' ? {} : { registriesConfigMap: registries }),
   };
   const engine = kind === 'openshift' ? openshiftEngine(podOptions) : podEngine(podOptions);

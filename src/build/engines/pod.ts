@@ -26,8 +26,8 @@ export const ATTEMPT_ANNOTATION = `${GROUP_PREFIX}build-attempt`;
 
 export interface PodEngineOptions {
   readonly builderImage: string;
-  /** For a build on nodes of this architecture (Go's word). */
-  readonly isolation: (arch: string) => BuildIsolation;
+  /** For a build on the nodes that have these labels. */
+  readonly isolation: (nodeSelector: Readonly<Record<string, string>>) => BuildIsolation;
   /** ConfigMap, in the namespace of each Module that builds, with `registries.conf` and certificate authorities as `*.crt`; may be missing. */
   readonly registriesConfigMap?: string;
   readonly registry?: BuildRegistry;
@@ -95,7 +95,7 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
   const { registry } = options;
   const request = registry === undefined ? build.request : requestToRegistry(build.request, registry);
   const authority = registry?.authority();
-  const security = podSecurity(options.isolation(request.arch));
+  const security = podSecurity(options.isolation(placement.nodeSelector));
   const container = (stage: 'build' | 'sign' | 'push', mounts: readonly VolumeMount[]): Container => ({
     name: stage,
     image: options.builderImage,

@@ -1,20 +1,21 @@
 import type { BuildIsolation } from '../../build/engines/pod-security.ts';
 import type { Node } from '../../kube/core.ts';
+import { matchesLabels } from '../../kube/selectors.ts';
 
 export const BUILD_ISOLATION_CHOICES = ['auto', 'user-namespace', 'capabilities'] as const;
 export type BuildIsolationChoice = (typeof BUILD_ISOLATION_CHOICES)[number];
 
 /**
- * How a build pod on a node of this architecture is to be confined. `auto` asks for a user namespace only where every node of the
- * architecture can give one to a pod with Secrets: the scheduler does not look at it, and elsewhere the pod would never start.
+ * How a build pod is to be confined. `auto` asks for a user namespace only where every node that the pod may be put on can give one to a
+ * pod with Secrets: the scheduler does not look at it, and elsewhere the pod would never start.
  */
 export function buildIsolation(
   choice: BuildIsolationChoice,
   seccompProfile: string,
   nodes: readonly Node[],
-  arch: string,
+  nodeSelector: Readonly<Record<string, string>>,
 ): BuildIsolation {
-  const candidates = nodes.filter(({ status }) => status?.nodeInfo?.architecture === arch);
+  const candidates = nodes.filter(({ metadata }) => matchesLabels(nodeSelector, metadata.labels ?? {}));
   const everywhere = candidates.length > 0 && candidates.every(hasUserNamespaces);
   if (choice === 'user-namespace' || (choice === 'auto' && everywhere)) return { kind: 'user-namespace' };
   return { kind: 'capabilities', ...(seccompProfile === '' ? {} : { localhostSeccompProfile: seccompProfile }) };
