@@ -5,7 +5,7 @@ import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import type { ModuleRef, OperatedCluster } from '../../harness/operated-cluster.ts';
 
-export const KERNELS = ['6.1.0', '6.12.1', '5.4.0-1054-gke', '6.8.0'] as const;
+const KERNELS = ['6.1.0', '6.12.1', '5.4.0-1054-gke', '6.8.0'] as const;
 
 const SLOW = { timeoutMs: 900_000, intervalMs: 1_000 };
 
