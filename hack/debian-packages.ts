@@ -26,8 +26,19 @@ const PACKAGES = [
   'zstd',
 ];
 
-/** What `make e2e` needs besides: machines with kernels of their own, and what their disks are made with. */
-export const E2E_PACKAGES = ['cpio', 'e2fsprogs', 'iproute2', 'qemu-system-x86', 'qemu-utils'] as const;
+/**
+ * What `make e2e` needs besides: machines with kernels of their own, what their disks are made with, and what newer kernels' modules
+ * and a newer runc are made with.
+ */
+export const E2E_PACKAGES = [
+  'cpio',
+  'e2fsprogs',
+  'iproute2',
+  'libseccomp-dev',
+  'pahole',
+  'qemu-system-x86',
+  'qemu-utils',
+] as const;
 
 /**
  * Installs what is missing, which takes root and about half a minute.

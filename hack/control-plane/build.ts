@@ -69,13 +69,19 @@ export async function buildControlPlane(directory: string, progress: Progress, s
 /**
  * `go build` in the folder of a module.
  *
+ * @param environment what it is to have beside this process's own
  * @throws Error with the compiler's last words
  */
-export function goBuild(folder: string, args: readonly string[], signal?: AbortSignal): Promise<void> {
+export function goBuild(
+  folder: string,
+  args: readonly string[],
+  signal?: AbortSignal,
+  environment: Readonly<Record<string, string>> = BUILD_ENVIRONMENT,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const go = spawn('go', ['build', ...args], {
       cwd: folder,
-      env: { ...process.env, ...BUILD_ENVIRONMENT },
+      env: { ...process.env, ...environment },
       stdio: ['ignore', 'ignore', 'pipe'],
       signal,
     });

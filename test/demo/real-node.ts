@@ -24,12 +24,10 @@ export async function demoInNamespace(keep: boolean): Promise<number> {
   try {
     await ensureDebianPackages(progress, interrupted.signal, E2E_PACKAGES);
     const making = { progress, signal: interrupted.signal };
-    const material = await bedMaterial(false, making);
+    const material = await bedMaterial(false, 'debian', making);
     await mkdir('out', { recursive: true });
-    await writeFile(
-      FILE,
-      JSON.stringify({ ...material, images: [...material.images, ...(await compilingImages(making))] }),
-    );
+    const images = [...material.images, ...(await compilingImages(material.kernels, making))];
+    await writeFile(FILE, JSON.stringify({ ...material, images }));
     progress.done();
   } catch (error) {
     progress.abandon();

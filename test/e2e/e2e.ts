@@ -2,7 +2,8 @@
  * `make e2e`: makes what the bed is made of, then runs the scenarios in a network namespace of their own. The last line is
  * `N passed, N failed`.
  *
- * Arguments select scenarios by a part of their file's path; without any, those that build no image run, and with `--all` all of them.
+ * Arguments select scenarios by a part of their file's path; without any, those that build no image run, and with `--all` all of them, on the
+ * newest software. NODES=newest has the others there too, NODES=debian those.
  * `--bed DIRECTORY` before them runs them on a bed that KEEP=1 left up, and `--end DIRECTORY` ends such a bed.
  */
 import { spawn } from 'node:child_process';
@@ -16,6 +17,7 @@ import { attachControlPlane } from '../harness/control-plane.ts';
 import { processesUnder } from '../harness/processes.ts';
 import { bedMaterial } from './bed/material.ts';
 import { environmentWithoutProxies, IN_NEW_NETWORK } from './bed/namespace.ts';
+import { SOFTWARE, type Software } from './bed/software.ts';
 
 const FOLDER = join('out', 'e2e');
 const REPORT = join(FOLDER, 'vitest.json');
@@ -31,7 +33,7 @@ if (first === '--end' || first === '--bed') {
   if (first === '--end') await (await attachControlPlane(directory)).stop();
   else await conclude(await runScenarios(await joinBed(directory), { KMM_E2E_BED: directory }, selected(others)));
 } else {
-  await main(selected(process.argv.slice(2)));
+  await main(selected(process.argv.slice(2)), softwareFor(first));
 }
 
 /** Parts of paths, as vitest takes them. Scenarios that build lie in a folder of their own, because what they need takes minutes to make. */
@@ -40,10 +42,18 @@ function selected(words: readonly string[]): readonly string[] {
   return words[0] === '--all' ? ['scenarios'] : words;
 }
 
-async function main(selection: readonly string[]): Promise<void> {
+function softwareFor(word: string): Software {
+  const wanted = process.env['NODES'] ?? '';
+  if (wanted === '') return word === '--all' ? 'newest' : 'debian';
+  const software = SOFTWARE.find((name) => name === wanted);
+  if (software === undefined) throw new Error(`NODES is ${wanted}: write one of ${SOFTWARE.join(', ')}`);
+  return software;
+}
+
+async function main(selection: readonly string[], software: Software): Promise<void> {
   const progress = new Progress();
   try {
-    await prepare(selection, progress, interrupted.signal);
+    await prepare(selection, software, progress, interrupted.signal);
   } catch (error) {
     progress.abandon();
     const said = error instanceof Error ? error.message : String(error);
@@ -76,7 +86,12 @@ async function joinBed(directory: string): Promise<readonly string[]> {
   return ['nsenter', `--net=/proc/${pid}/ns/net`, '--'];
 }
 
-async function prepare(selection: readonly string[], progress: Progress, signal: AbortSignal): Promise<void> {
+async function prepare(
+  selection: readonly string[],
+  software: Software,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new Error('make e2e needs root: it makes a network namespace and a disk with files of root.');
   }
@@ -84,7 +99,8 @@ async function prepare(selection: readonly string[], progress: Progress, signal:
   await mkdir(FOLDER, { recursive: true });
   await ensureDebianPackages(progress, signal, E2E_PACKAGES);
   progress.done();
-  await writeFile(MATERIAL, JSON.stringify(await bedMaterial(await selectsBuilds(selection), { progress, signal })));
+  const material = await bedMaterial(await selectsBuilds(selection), software, { progress, signal });
+  await writeFile(MATERIAL, JSON.stringify(material));
 }
 
 async function selectsBuilds(selection: readonly string[]): Promise<boolean> {

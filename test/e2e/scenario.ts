@@ -2,20 +2,28 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, inject } from 'vitest';
 
-import { loadLabel, MODULE_NAME_LABEL, ROLE_LABEL, type Role, readyLabel } from '../../src/api/labels.ts';
+import {
+  type IMAGE_BUILD_ROLE,
+  loadLabel,
+  MODULE_NAME_LABEL,
+  ROLE_LABEL,
+  type Role,
+  readyLabel,
+} from '../../src/api/labels.ts';
 import { MODULES, type Module } from '../../src/api/module.ts';
 import { type Node, PODS, type Pod } from '../../src/kube/core.ts';
 import type { Condition } from '../../src/kube/objects.ts';
 import { AdminError } from '../harness/admin.ts';
 import { NAMESPACES } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
-import type { Mapping, ModuleBuilder } from '../harness/modules.ts';
+import type { ModuleBuilder } from '../harness/modules.ts';
 import { attachBed, type Bed } from './bed/bed.ts';
 import { diagnose } from './bed/diagnostics.ts';
 import { DEVICE_PLUGIN_IMAGE, HELLO_REPOSITORY } from './bed/images.ts';
+import type { Kernel } from './bed/kernels.ts';
 import type { VirtualNode } from './bed/virtual-node.ts';
 import { moduleEvents } from './guest.ts';
-import { helloModule, readerPod } from './hello/module.ts';
+import { type HelloMapping, helloModule, readerPod } from './hello/module.ts';
 
 /** Milliseconds that anything which runs in a guest may take: seconds on a quiet machine, minutes on one that tests something else too. */
 const PATIENCE_MS = 600_000;
@@ -108,8 +116,16 @@ export class Scenario {
   }
 
   /** The same, with its image from elsewhere. */
-  helloFrom(mapping: Omit<Mapping, 'literal' | 'regexp'>): ModuleBuilder {
-    return helloModule(this.ref, mapping);
+  helloFrom(mapping: HelloMapping): ModuleBuilder {
+    return helloModule(this.ref, [{ regexp: '-cloud-amd64$', ...mapping }]);
+  }
+
+  /** The same, with a mapping for each kernel. */
+  helloFor(mappingOf: (kernel: Kernel) => HelloMapping): ModuleBuilder {
+    return helloModule(
+      this.ref,
+      this.bed.kernels.map((kernel) => ({ literal: kernel.release, ...mappingOf(kernel) })),
+    );
   }
 
   async apply(module: ModuleBuilder): Promise<void> {
@@ -162,7 +178,7 @@ export class Scenario {
   }
 
   /** Of the scenario's namespace; with a role, those of the Module in it. */
-  pods(role?: Role): Promise<readonly Pod[]> {
+  pods(role?: Role | typeof IMAGE_BUILD_ROLE): Promise<readonly Pod[]> {
     const labels =
       role === undefined ? {} : { labelSelector: `${MODULE_NAME_LABEL}=${this.ref.name},${ROLE_LABEL}=${role}` };
     return this.bed.admin.list(PODS, { namespace: this.namespace, ...labels });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { newestTwo } from './kernel-headers.ts';
+import { newestSeries, newestTwo } from './kernel-headers.ts';
 
 const arch = process.arch === 'x64' ? 'amd64' : process.arch;
 const header = (version: string, flavour = `cloud-${arch}`) => `linux-headers-${version}-${flavour}`;
@@ -19,5 +19,24 @@ describe('the two kernels that tests compile for', () => {
   it('are an error that says what to do where there is one only', () => {
     expect(() => newestTwo([header('6.1.0-56')], meta('6.1.0-56'))).toThrow('apt-get update');
     expect(() => newestTwo([], '')).toThrow('apt-get update');
+  });
+});
+
+describe('the newest kernel that there is', () => {
+  it('is of the latest series that has packages, by number', () => {
+    const metas = [
+      'linux-headers-6.1-cloud-',
+      'linux-headers-6.9-cloud-',
+      'linux-headers-6.12-cloud-',
+      'linux-headers-cloud-',
+    ];
+    const others = [header('6.13.0'), `linux-headers-6.13-rt-${arch}`, ''];
+    expect(newestSeries([...metas.map((name) => `${name}${arch}`), ...others])).toBe(
+      `linux-headers-6.12-cloud-${arch}`,
+    );
+  });
+
+  it('is the distribution’s own where there is no other series', () => {
+    expect(newestSeries([`linux-headers-cloud-${arch}`])).toBe(`linux-headers-cloud-${arch}`);
   });
 });

@@ -17,7 +17,7 @@ export interface KernelHeaders {
 const DEBIAN_ARCH = process.arch === 'x64' ? 'amd64' : process.arch;
 
 /**
- * The two newest kernels of one series for which the machine's package sources have headers, the distribution's own newest kernel first.
+ * The two newest kernels of one series for which the machine's own package sources have headers, the distribution's own newest kernel first.
  *
  * The packages are unpacked, not installed, into `$XDG_CACHE_HOME/kmm/kernel-headers` (`~/.cache/kmm/kernel-headers`), once (12 MB to download and 82 MB on the disk for each, seconds);
  * which two they are stands there for a week, so that a machine whose package lists have gone still has them.
@@ -28,22 +28,44 @@ export function twoKernels(signal?: AbortSignal): Promise<readonly KernelHeaders
   return inCache(signal, async (cache) => {
     const kernels: KernelHeaders[] = [];
     for (const release of await wantedReleases(cache, signal)) {
-      kernels.push({ release, headers: await unpackedHeaders(cache, release, signal) });
+      kernels.push(await unpackedHeaders(cache, release, signal));
     }
     return kernels;
   });
 }
 
 /**
- * The realtime flavour of one of {@link twoKernels}' kernels, which neither takes the modules of the other one: their vermagic differs by
+ * The newest kernel of the newest series that the machine's package sources have headers for, which may be years ahead of the distribution's
+ * own: Debian keeps a later one beside it.
+ *
+ * @throws Error where apt knows of no such package
+ */
+export async function newestKernel(signal?: AbortSignal): Promise<KernelHeaders> {
+  const options = signal === undefined ? {} : { signal };
+  const { stdout } = await runOrThrow('apt-cache', ['pkgnames', 'linux-headers-'], options);
+  const depends = await runOrThrow('apt-cache', headersOfNewest(newestSeries(stdout.split('\n'))), options);
+  const release = newestOf(depends.stdout);
+  if (release === undefined)
+    throw new Error('apt knows of no headers of a kernel: run `apt-get update` on a Debian machine');
+  return inCache(signal, (cache) => unpackedHeaders(cache, release, signal));
+}
+
+/**
+ * Name of the metapackage whose series is the newest: that of the distribution's own kernel has no number in its name.
+ *
+ * @param packages names of packages
+ */
+export function newestSeries(packages: readonly string[]): string {
+  const metas = packages.filter((name) => /^linux-headers-\d+\.\d+-cloud-/.test(name) && name.endsWith(DEBIAN_ARCH));
+  return metas.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1) ?? META;
+}
+
+/**
+ * The realtime flavour of a kernel, which neither takes the modules of the other one: their vermagic differs by
  * `preempt_rt`. Two kernels of one series and flavour do take each other's, as long as the versions of their symbols are the same.
  */
 export function realtimeFlavour(release: string, signal?: AbortSignal): Promise<KernelHeaders> {
-  const flavour = release.replace('-cloud-', '-rt-');
-  return inCache(signal, async (cache) => ({
-    release: flavour,
-    headers: await unpackedHeaders(cache, flavour, signal),
-  }));
+  return inCache(signal, (cache) => unpackedHeaders(cache, release.replace('-cloud-', '-rt-'), signal));
 }
 
 /** No other run of this machine is in there meanwhile. */
@@ -51,6 +73,17 @@ async function inCache<T>(signal: AbortSignal | undefined, work: (cache: string)
   const cache = machineCache('kernel-headers');
   await mkdir(cache, { recursive: true });
   return withLock(cache, () => work(cache), signal === undefined ? {} : { signal });
+}
+
+const META = `linux-headers-cloud-${DEBIAN_ARCH}`;
+/** Arguments of apt-cache that ask which package the metapackage stands for. */
+function headersOfNewest(meta: string): readonly string[] {
+  return ['depends', '--important', meta];
+}
+
+/** @param depends what `apt-cache depends` says of the newest headers' metapackage */
+function newestOf(depends: string): string | undefined {
+  return /Depends: linux-headers-(\d\S+)/.exec(depends)?.[1];
 }
 
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
@@ -65,8 +98,7 @@ async function wantedReleases(cache: string, signal?: AbortSignal): Promise<read
   }
   const options = signal === undefined ? {} : { signal };
   const names = await runOrThrow('apt-cache', ['pkgnames', 'linux-headers-'], options);
-  const meta = `linux-headers-cloud-${DEBIAN_ARCH}`;
-  const depends = await runOrThrow('apt-cache', ['depends', '--important', meta], options);
+  const depends = await runOrThrow('apt-cache', headersOfNewest(META), options);
   const releases = newestTwo(names.stdout.split('\n'), depends.stdout);
   await writeWhole(file, JSON.stringify(releases));
   return releases;
@@ -83,8 +115,7 @@ function parseReleases(text: string): readonly string[] {
  * @param depends what `apt-cache depends` says of the newest headers' metapackage
  */
 export function newestTwo(packages: readonly string[], depends: string): readonly string[] {
-  const newest = /Depends: linux-headers-(\d\S+)/.exec(depends)?.[1];
-  const series = /^\d+\.\d+\./.exec(newest ?? '')?.[0];
+  const series = /^\d+\.\d+\./.exec(newestOf(depends) ?? '')?.[0];
   const flavour = `-cloud-${DEBIAN_ARCH}`;
   const releases = packages
     .flatMap((name) => (name.startsWith('linux-headers-') ? [name.slice('linux-headers-'.length)] : []))
@@ -98,10 +129,11 @@ export function newestTwo(packages: readonly string[], depends: string): readonl
   );
 }
 
-async function unpackedHeaders(cache: string, release: string, signal?: AbortSignal): Promise<string> {
+async function unpackedHeaders(cache: string, release: string, signal?: AbortSignal): Promise<KernelHeaders> {
   const folder = join(cache, release);
   const headers = join(folder, 'usr', 'src', `linux-headers-${release}`);
-  if (await isThere(headers)) return headers;
+  const found = { release, headers };
+  if (await isThere(headers)) return found;
   const partial = await mkdtemp(join(cache, '.partial-'));
   try {
     const packages = await packagesOf(release, signal);
@@ -116,7 +148,7 @@ async function unpackedHeaders(cache: string, release: string, signal?: AbortSig
   } finally {
     await rm(partial, { recursive: true, force: true });
   }
-  return headers;
+  return found;
 }
 
 /** The headers, the part that flavours share, and the programs that the build runs. */

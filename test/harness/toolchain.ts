@@ -9,7 +9,7 @@ import { withLock } from '../../hack/control-plane/lock.ts';
 import { isThere, machineCache } from '../../hack/machine-cache.ts';
 import { buildFixtures } from './build-fixtures.ts';
 import { buildahIn } from './buildah.ts';
-import { twoKernels } from './kernel-headers.ts';
+import { type KernelHeaders, twoKernels } from './kernel-headers.ts';
 import { runOrThrow } from './run.ts';
 
 export interface Toolchain {
@@ -19,25 +19,42 @@ export interface Toolchain {
   readonly packages: string;
   /**
    * OCI image layout with the tags `runtime` (busybox and kmod), `toolchain` (gcc, make and headers on top of that) and, with the headers of
-   * one kernel alone, `toolchain-RELEASE`.
+   * one kernel alone, that of {@link toolchainTag}.
    */
   readonly layout: string;
 }
 
 export interface ToolchainOptions {
+  /** Others than {@link twoKernels}. */
+  readonly of?: readonly [KernelHeaders, KernelHeaders];
   /** Called where nothing of an earlier run can be used. */
   readonly onCold?: () => void;
   readonly signal?: AbortSignal;
+}
+
+/** Of a layout's image with the headers of this kernel alone. */
+export function toolchainTag(release: string): string {
+  return `toolchain-${tagOf(release)}`;
+}
+
+/** A kernel's release as a tag of images, which holds no plus sign: what the operator writes there. */
+export function tagOf(release: string): string {
+  return release.replaceAll(/[^\w.-]/g, '_');
 }
 
 interface Options {
   readonly signal?: AbortSignal;
 }
 
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 /** Rises when what this file makes changes. */
-const VERSION = 3;
-/** What no kernel module is compiled with: link-time optimisation, sanitizers and static libraries, which are half of gcc. */
-const LEFT_OUT_PACKAGES = /^(?:lib(?:asan|lsan|tsan|ubsan|itm|gomp|quadmath|atomic|cc1-|gprofng)|linux-compiler-)/;
+const VERSION = 4;
+/**
+ * What no kernel module is compiled with: link-time optimisation, sanitizers and static libraries, which are half of gcc; and the kernel
+ * itself with what installs it, which newer headers bring along.
+ */
+const LEFT_OUT_PACKAGES =
+  /^(?:lib(?:asan|lsan|tsan|ubsan|itm|gomp|quadmath|atomic|cc1-|gprofng|klibc|systemd-shared)|linux-(?:compiler|image|base)|initramfs-tools|klibc|systemd|udev$|dmsetup$)/;
 const LEFT_OUT_FILES = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share/locale', 'usr/share/lintian'];
 const LEFT_OUT_OF_COMPILER = /lto1$|lto-wrapper$|lto-dump|g\+\+-mapper-server$|\.a$|gold$|-dwp$|gp-|libstdc/;
 /** Headers of drivers of other kinds than tests compile: unpacking thousands of small files is most of what pulling the image costs. */
@@ -47,16 +64,16 @@ const KERNEL_ARCH = process.arch === 'arm64' ? 'arm64' : 'x86';
 
 /**
  * The images' layout, and the packages that they are made of. Made in about a minute (72 MB to download, 200 MB on the disk in
- * `$XDG_CACHE_HOME/kmm/toolchain`), and anew when the two kernels are others ({@link twoKernels}).
+ * `$XDG_CACHE_HOME/kmm/toolchain`), and anew when the two kernels are others.
  *
  * @throws Error where Debian's packages cannot be had, or no buildah
  */
-export async function toolchain({ onCold, signal }: ToolchainOptions = {}): Promise<Toolchain> {
+export async function toolchain({ of, onCold, signal }: ToolchainOptions = {}): Promise<Toolchain> {
   const cache = machineCache('toolchain');
   const isCold = !(await isThere(cache));
   // Which kernels they are is found out first, and that takes its time too.
   if (isCold) onCold?.();
-  const [newest, older] = await twoKernels(signal);
+  const [newest, older] = of ?? (await twoKernels(signal));
   if (newest === undefined || older === undefined) throw new Error('there are no two kernels');
   const kernels = [newest.release, older.release] as const;
   const folder = join(cache, `${kernels.join('_')}-v${VERSION}`);
@@ -70,8 +87,10 @@ export async function toolchain({ onCold, signal }: ToolchainOptions = {}): Prom
       try {
         await make(partial, kernels, signal);
         for (const name of await readdir(cache)) {
+          const path = join(cache, name);
           // Those of kernels that were.
-          if (!name.startsWith('.')) await rm(join(cache, name), { recursive: true, force: true });
+          const age = Date.now() - (await stat(path)).mtimeMs;
+          if (!name.startsWith('.') && age > WEEK_MS) await rm(path, { recursive: true, force: true });
         }
         await rename(partial, folder);
       } finally {
@@ -200,11 +219,10 @@ async function buildLayout(folder: string, kernels: readonly string[], { signal 
     'FROM scratch AS runtime\nCOPY runtime/ /\n',
     'FROM runtime AS compiler\nCOPY compiler/ /\n',
     `FROM compiler AS toolchain\n${headers.join('')}`,
-    // Names of stages have no capitals and no plus signs; releases of Debian's kernels have neither.
-    ...kernels.map((kernel, index) => `FROM compiler AS toolchain-${kernel}\n${headers[index]}`),
+    ...kernels.map((kernel, index) => `FROM compiler AS ${toolchainTag(kernel)}\n${headers[index]}`),
   ];
   await writeFile(dockerfile, stages.join(''));
-  for (const target of ['runtime', 'toolchain', ...kernels.map((kernel) => `toolchain-${kernel}`)]) {
+  for (const target of ['runtime', 'toolchain', ...kernels.map(toolchainTag)]) {
     await buildah(
       'build',
       '--isolation=chroot',

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { MODULES, type Module } from '../../../src/api/module.ts';
 import { NODES, PODS } from '../../../src/kube/core.ts';
 import type { Material } from '../../e2e/bed/bed.ts';
-import { HELLO_BUILD_ARGS, inlineDockerfile } from '../../e2e/bed/building.ts';
+import { helloBuildArgs, inlineDockerfile } from '../../e2e/bed/building.ts';
 import { REGISTRY } from '../../e2e/bed/guest-config.ts';
 import { DEVICE_PLUGIN_IMAGE, push } from '../../e2e/bed/images.ts';
+import type { Kernel } from '../../e2e/bed/kernels.ts';
 import { nodePlace } from '../../e2e/bed/network.ts';
 import { linkPrograms, startBedRegistry } from '../../e2e/bed/programs.ts';
 import { VirtualNode } from '../../e2e/bed/virtual-node.ts';
@@ -38,7 +39,7 @@ export function real(material: Material): Step {
       narrator.quote(await node.output('uname -srvm'));
 
       narrator.command('kubectl apply -f -   # a Module that compiles kmm_hello.c, with a device plugin');
-      await admin.create(MODULES, await builtHello(node));
+      await admin.create(MODULES, await builtHello(node, material.kernels[0]));
       await narrator.expect(
         'the module is built, pushed, in the kernel of the node, and offered by the device plugin',
         () => untilLoaded(scene, node),
@@ -85,7 +86,7 @@ async function boot({ controlPlane, signal }: Scene, material: Material): Promis
   await mkdir(join(directory, 'nodes'));
   const node = await VirtualNode.create(
     join(directory, 'nodes', place.name),
-    { ...place, apiServerPort: Number(new URL(server).port), nodes: [place] },
+    { ...place, software: material.software, apiServerPort: Number(new URL(server).port), nodes: [place] },
     { disk: material.disk, authority: { certificate: pki.ca, key: pki.caKey } },
   );
   await node.start(material.kernels[0]);
@@ -93,15 +94,16 @@ async function boot({ controlPlane, signal }: Scene, material: Material): Promis
   return node;
 }
 
-async function builtHello(node: VirtualNode) {
+async function builtHello(node: VirtualNode, kernel: Kernel) {
   const build = {
     dockerfile: await inlineDockerfile(),
-    buildArgs: HELLO_BUILD_ARGS,
+    buildArgs: helloBuildArgs(kernel),
     pull: { insecure: true },
     push: { insecure: true },
     selector: { 'kubernetes.io/hostname': BUILDER },
   };
-  return helloModule(HELLO, { containerImage: `${REGISTRY}/built/kmm-hello:\${KERNEL_FULL_VERSION}`, build })
+  const containerImage = `${REGISTRY}/built/kmm-hello:\${KERNEL_FULL_VERSION}`;
+  return helloModule(HELLO, [{ literal: kernel.release, containerImage, build }])
     .withSelector({ 'kubernetes.io/hostname': node.name })
     .withDevicePlugin({ image: DEVICE_PLUGIN_IMAGE })
     .build();

@@ -18,10 +18,12 @@ import { layOutNetwork, nodePlace } from './network.ts';
 import { type BedOperator, ProcessOperator } from './operator.ts';
 import type { OperatorPackage } from './operator-package.ts';
 import { linkPrograms, startBedRegistry } from './programs.ts';
+import type { Software } from './software.ts';
 import { VirtualNode, type Wire } from './virtual-node.ts';
 
 /** What was made before, outside of the bed's network: see material.ts. */
 export interface Material {
+  readonly software: Software;
   /** The newer first. */
   readonly kernels: readonly [Kernel, Kernel];
   readonly disk: string;
@@ -122,6 +124,10 @@ export class Bed {
     return this.#material.services !== undefined;
   }
 
+  get software(): Software {
+    return this.#material.software;
+  }
+
   get nodes(): readonly VirtualNode[] {
     return [this.vm1, this.vm2];
   }
@@ -129,7 +135,7 @@ export class Bed {
   /** Writes disk and configuration of nodes that have none yet. */
   async createNodes(): Promise<void> {
     const { directory, pki, server } = this.controlPlane;
-    const { disk, services } = this.#material;
+    const { software, disk, services } = this.#material;
     const [one = 0, other = 0] = await freePorts(2);
     const wires: readonly Wire[] = [
       { listenOn: one, sendTo: other },
@@ -140,7 +146,7 @@ export class Bed {
       if (wire === undefined) throw new Error('a wire has two ends');
       await VirtualNode.create(
         join(directory, 'nodes', place.name),
-        { ...place, apiServerPort: Number(new URL(server).port), nodes: PLACES },
+        { ...place, software, apiServerPort: Number(new URL(server).port), nodes: PLACES },
         {
           disk,
           authority: { certificate: pki.ca, key: pki.caKey },

@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { toolchain } from '../../harness/toolchain.ts';
+import { tagOf, toolchain, toolchainTag } from '../../harness/toolchain.ts';
 import type { Making } from './cache.ts';
 import { REGISTRY } from './guest-config.ts';
 import {
@@ -15,39 +15,56 @@ import {
   loaderScript,
   TOOLS_IMAGE,
 } from './images.ts';
+import type { Kernel } from './kernels.ts';
 import { productImage } from './product-image.ts';
 import { pathOf } from './programs.ts';
 
-/** gcc, make and the headers of the kernel whose release is the tag. */
-const TOOLCHAIN_REPOSITORY = `${REGISTRY}/toolchain`;
+/** gcc, make and the headers of the kernel. */
+function toolchainReference(release: string): string {
+  return `${REGISTRY}/toolchain:${tagOf(release)}`;
+}
+
 /** Nothing but the sources, for Dockerfiles that have no build context. */
 const SOURCES_IMAGE = `${REGISTRY}/kmm-hello-sources:1`;
 
 /** Debian's docker-registry, in the place of the one that the chart names. */
 export const REGISTRY_IMAGE = `${REGISTRY}/docker-registry:1`;
 
-/** Arguments of the Dockerfile of {@link helloSources}. */
-export const HELLO_BUILD_ARGS = [
-  { name: 'TOOLCHAIN', value: TOOLCHAIN_REPOSITORY },
-  { name: 'RUNTIME', value: TOOLS_IMAGE },
-];
+/**
+ * Arguments of the Dockerfile of {@link helloSources}. Each kernel has a mapping of its own for it: KERNEL_FULL_VERSION, which a FROM line
+ * could use, is no tag where the release has a plus sign.
+ */
+export function helloBuildArgs(kernel: Kernel) {
+  return [
+    { name: 'TOOLCHAIN', value: toolchainReference(kernel.release) },
+    { name: 'RUNTIME', value: TOOLS_IMAGE },
+  ];
+}
 
 /** What Dockerfiles begin from; about a minute with empty caches. */
-export async function compilingImages(making: Making): Promise<readonly BedImage[]> {
-  const { kernels, layout } = await toolchain({
+export async function compilingImages(
+  kernels: readonly [Kernel, Kernel],
+  making: Making,
+): Promise<readonly BedImage[]> {
+  const { layout } = await toolchain({
+    of: kernels,
     signal: making.signal,
     onCold: () => making.progress.start('Making an image with a compiler (about a minute)'),
   });
-  const toolchains = kernels.map((kernel) => ({
-    reference: `${TOOLCHAIN_REPOSITORY}:${kernel}`,
-    source: `oci:${layout}:toolchain-${kernel}`,
+  const toolchains = kernels.map(({ release }) => ({
+    reference: toolchainReference(release),
+    source: `oci:${layout}:${toolchainTag(release)}`,
   }));
   return [...toolchains, await sourcesImage(making)];
 }
 
 /** The same, and what builds and serves in the cluster: half a minute more, with empty caches 3 minutes. */
-export async function buildingImages(making: Making): Promise<readonly BedImage[]> {
-  return [...(await compilingImages(making)), await registryImage(making), await productImage('builder', making)];
+export async function buildingImages(kernels: readonly [Kernel, Kernel], making: Making): Promise<readonly BedImage[]> {
+  return [
+    ...(await compilingImages(kernels, making)),
+    await registryImage(making),
+    await productImage('builder', making),
+  ];
 }
 
 /** Files of the repository of a vendor, by their paths: the Dockerfile, and what it copies. */

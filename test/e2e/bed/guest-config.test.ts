@@ -5,7 +5,8 @@ import { guestFiles, HOST_ADDRESS, PAUSE_IMAGE, REGISTRY } from './guest-config.
 
 const vm1 = { name: 'vm1', address: '198.51.100.1', wire: '192.168.7.1', podNetwork: '10.244.1.0/24' };
 const vm2 = { name: 'vm2', address: '198.51.100.2', wire: '192.168.7.2', podNetwork: '10.244.2.0/24' };
-const files = guestFiles({ ...vm1, apiServerPort: 26_443, nodes: [vm1, vm2] });
+const guest = { ...vm1, apiServerPort: 26_443, nodes: [vm1, vm2] };
+const files = guestFiles({ ...guest, software: 'debian' });
 
 test('a guest reaches the API server where qemu shows it the host, on the port of this run', () => {
   expect(parse(files['kubeconfig'] ?? '')).toMatchObject({
@@ -18,8 +19,9 @@ test('a guest finds the other node and its pods on the wire between them', () =>
   expect(files['peers']).toBe('198.51.100.2 10.244.2.0/24 192.168.7.2\n');
 });
 
-test('containerd pulls from the bed’s registry over plain HTTP, its pause image too', () => {
+test('containerd, Debian’s and the newest, pulls from the bed’s registry over plain HTTP, its pause image too', () => {
   expect(files['containerd.toml']).toContain(`sandbox_image = "${PAUSE_IMAGE}"`);
+  expect(guestFiles({ ...guest, software: 'newest' })['containerd.toml']).toContain(`sandbox = "${PAUSE_IMAGE}"`);
   expect(files[`certs.d/${REGISTRY}/hosts.toml`]).toContain(`server = "http://${REGISTRY}"`);
 });
 

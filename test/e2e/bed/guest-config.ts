@@ -1,5 +1,6 @@
 /** What a node is configured with: the files of the tar that its init unpacks to /etc/bed. Pure texts. */
 import { REAL_KUBELET_LABEL } from '../../harness/stages.ts';
+import type { Software } from './software.ts';
 
 /** Where a guest finds the host: qemu's user network. */
 export const HOST_ADDRESS = '10.0.2.2';
@@ -30,6 +31,7 @@ export interface NodePlace {
 }
 
 export interface GuestIdentity extends NodePlace {
+  readonly software: Software;
   readonly apiServerPort: number;
   /** All nodes, this one too. */
   readonly nodes: readonly NodePlace[];
@@ -44,7 +46,7 @@ export function guestFiles(guest: GuestIdentity): Readonly<Record<string, string
     'kube-proxy.kubeconfig': kubeconfig(guest, 'kube-proxy'),
     'kube-proxy.yaml': JSON.stringify(kubeProxyConfiguration(guest)),
     'kubelet.yaml': JSON.stringify(kubeletConfiguration()),
-    'containerd.toml': CONTAINERD,
+    'containerd.toml': CONTAINERD[guest.software],
     [`certs.d/${REGISTRY}/hosts.toml`]: hosts(REGISTRY),
     [`certs.d/${LOCKED_REGISTRY}/hosts.toml`]: hosts(LOCKED_REGISTRY),
     'cni/10-bridge.conflist': JSON.stringify(bridge(guest.podNetwork)),
@@ -134,8 +136,9 @@ function kubeProxyConfiguration({ name }: GuestIdentity) {
   };
 }
 
-/** Configuration of Debian's containerd 1.6. */
-const CONTAINERD = `version = 2
+/** Configuration of Debian's containerd 1.6, and of 2. */
+const CONTAINERD: Readonly<Record<Software, string>> = {
+  debian: `version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${PAUSE_IMAGE}"
   [plugins."io.containerd.grpc.v1.cri".registry]
@@ -143,7 +146,17 @@ const CONTAINERD = `version = 2
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "/etc/bed/cni"
-`;
+`,
+  newest: `version = 3
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "${PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "/etc/bed/certs.d"
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["/usr/lib/cni"]
+  conf_dir = "/etc/bed/cni"
+`,
+};
 
 /** Plain HTTP. */
 function hosts(registry: string): string {

@@ -7,6 +7,7 @@ import { buildahIn } from '../../harness/buildah.ts';
 import { type KernelHeaders, realtimeFlavour } from '../../harness/kernel-headers.ts';
 import { compiledModule } from '../../harness/kernel-modules.ts';
 import { runOrThrow } from '../../harness/run.ts';
+import { tagOf } from '../../harness/toolchain.ts';
 import { helloDevicePlugin, sampleDevicePlugin } from './binaries.ts';
 import { type Making, made } from './cache.ts';
 import { PAUSE_IMAGE, REGISTRY } from './guest-config.ts';
@@ -28,7 +29,7 @@ export interface BedImage {
 
 /** busybox, and kmod's own modprobe: enough to load a module, and to read from a device. */
 export const TOOLS_IMAGE = `${REGISTRY}/tools:1`;
-/** A loader image for each kernel, by its release as tag. */
+/** A loader image for each kernel, under the tag of its release. */
 export const HELLO_REPOSITORY = `${REGISTRY}/kmm-hello`;
 /** As tag a kernel's release, in the place of whose module there is one of its realtime flavour, called kmm_wrong. */
 export const MISMATCHED_REPOSITORY = `${REGISTRY}/kmm-mismatched`;
@@ -152,7 +153,7 @@ async function loaderImage(
   const dockerfile = await readFile(join(HELLO, 'Dockerfile'), 'utf8');
   return image(
     {
-      reference: `${repository}:${kernel.release}`,
+      reference: `${repository}:${tagOf(kernel.release)}`,
       recipe: [kernel.release, file, basename(tools.source), await readFile(module), script],
       dockerfile,
       buildArgs: { BASE: tools.source },

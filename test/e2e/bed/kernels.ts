@@ -1,18 +1,14 @@
-/** Kernels that nodes boot: Debian's own, the two newest that the package sources have, unpacked and never installed. */
+/** Kernels that nodes boot: Debian's own, unpacked and never installed. */
 import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
-import { type KernelHeaders, twoKernels } from '../../harness/kernel-headers.ts';
+import type { KernelHeaders } from '../../harness/kernel-headers.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import { type Making, made } from './cache.ts';
 
 /** A kernel to boot; paths. */
-export interface Kernel {
-  /** As `uname -r` prints it there. */
-  readonly release: string;
-  /** What its modules are compiled against. */
-  readonly headers: string;
+export interface Kernel extends KernelHeaders {
   readonly image: string;
   /** Mounts the first virtio disk (ext4) and starts /sbin/bed-init of it. */
   readonly initrd: string;
@@ -20,27 +16,20 @@ export interface Kernel {
   readonly modules: string;
 }
 
-/** Those for which tests compile modules: see twoKernels; the newest first. */
-export async function bootableKernels(making: Making): Promise<readonly [newer: Kernel, older: Kernel]> {
-  const [newer, older] = await twoKernels(making.signal);
-  if (newer === undefined || older === undefined) throw new Error('tests compile for fewer than two kernels');
-  return [await bootable(newer, making), await bootable(older, making)];
-}
-
-async function bootable({ release, headers }: KernelHeaders, making: Making): Promise<Kernel> {
+export async function bootable(kernel: KernelHeaders, making: Making): Promise<Kernel> {
+  const { release } = kernel;
   const init = await readFile(join(import.meta.dirname, 'guest', 'initrd-init'));
   const folder = await made(
     {
       name: `kernel-${release}`,
       recipe: [release, ...INITRD_MODULES, init],
       what: `Fetching Debian's kernel ${release} (27 MB)`,
-      make: (path, signal) => unpack(release, init, path, signal),
+      make: (path, signal) => unpack(kernel, init, path, signal),
     },
     making,
   );
   return {
-    release,
-    headers,
+    ...kernel,
     image: join(folder, 'vmlinuz'),
     initrd: join(folder, 'initrd.img'),
     modules: join(folder, 'lib', 'modules', release),
@@ -50,7 +39,7 @@ async function bootable({ release, headers }: KernelHeaders, making: Making): Pr
 /** What it takes to see the disk; ext4 is built in. */
 const INITRD_MODULES = ['virtio_pci', 'virtio_blk'];
 
-async function unpack(release: string, init: Buffer, to: string, signal: AbortSignal): Promise<void> {
+async function unpack({ release }: KernelHeaders, init: Buffer, to: string, signal: AbortSignal): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'kmm-kernel-'));
   try {
     await runOrThrow('apt-get', ['download', '--quiet', `linux-image-${release}`], { cwd: folder, signal });

@@ -5,21 +5,26 @@ import { clusterDns, kubelet, kubeProxy } from './binaries.ts';
 import { buildingImages } from './building.ts';
 import type { Making } from './cache.ts';
 import { bedImages } from './images.ts';
-import { bootableKernels } from './kernels.ts';
+import { bootable } from './kernels.ts';
 import { operatorPackage } from './operator-package.ts';
 import { rootImage } from './root-image.ts';
+import { kernelsOf, runtimeOf, type Software } from './software.ts';
 
 /**
- * Finds it in the cache or makes it: about 5 minutes with empty caches (beside the control plane), seconds with warm ones. OPERATOR=pods adds
+ * Finds it in the cache or makes it: about 5 minutes with empty caches (beside the control plane), 12 for the newest software, seconds with warm ones. OPERATOR=pods adds
  * what the operator is installed from.
  *
  * @param builds whether images are to be built in the cluster; the operator is installed as users do then, too
  */
-export async function bedMaterial(builds: boolean, making: Making): Promise<Material> {
-  const kernels = await bootableKernels(making);
-  const images = [...(await bedImages(kernels, making)), ...(builds ? await buildingImages(making) : [])];
-  const disk = await rootImage(kernels, await kubelet(making), making);
+export async function bedMaterial(builds: boolean, software: Software, making: Making): Promise<Material> {
+  const [newer, older] = await kernelsOf(software, making);
+  const kernels = [await bootable(newer, making), await bootable(older, making)] as const;
+  const images = [...(await bedImages(kernels, making)), ...(builds ? await buildingImages(kernels, making) : [])];
+  const runtime = await runtimeOf(software, making);
+  const programs = { kubelet: await kubelet(making), ...(runtime === undefined ? {} : { runtime }) };
+  const disk = await rootImage(kernels, programs, making);
   return {
+    software,
     kernels,
     disk,
     images,

@@ -1,9 +1,10 @@
-/** The disk that all nodes start from: Debian with its own containerd and runc, our kubelet, and the modules of both kernels. */
+/** The disk that all nodes start from: Debian with a containerd and a runc, our kubelet, and the modules of both kernels. */
 import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
 import { runOrThrow } from '../../harness/run.ts';
+import type { ContainerRuntime } from './binaries.ts';
 import { type Making, made } from './cache.ts';
 import type { Kernel } from './kernels.ts';
 
@@ -40,8 +41,25 @@ const MMDEBSTRAP = [
 /** Bytes that the file system can hold; the file itself is as large as what is in it. */
 const SIZE = '8G';
 
+export interface NodePrograms {
+  /** Path. */
+  readonly kubelet: string;
+  /** In the place of Debian's own, which are there too. */
+  readonly runtime?: ContainerRuntime;
+}
+
 /** Path of an ext4 image; nodes write to overlays over it. */
-export async function rootImage(kernels: readonly Kernel[], kubelet: string, making: Making): Promise<string> {
+export async function rootImage(
+  kernels: readonly Kernel[],
+  { kubelet, runtime }: NodePrograms,
+  making: Making,
+): Promise<string> {
+  const local = {
+    kubelet,
+    ...(runtime === undefined
+      ? {}
+      : { containerd: runtime.containerd, 'containerd-shim-runc-v2': runtime.shim, runc: runtime.runc }),
+  };
   const base = await debianBase(making);
   const guest = join(import.meta.dirname, 'guest');
   const programs = ['bed-init', 'bed-exec'].map((name) => join(guest, name));
@@ -49,9 +67,15 @@ export async function rootImage(kernels: readonly Kernel[], kubelet: string, mak
   return made(
     {
       name: 'root',
-      recipe: [basename(base), basename(kubelet), ...kernels.map(({ release }) => release), SIZE, ...texts],
+      recipe: [
+        basename(base),
+        ...Object.values(local).map((path) => basename(path)),
+        ...kernels.map(({ release }) => release),
+        SIZE,
+        ...texts,
+      ],
       what: 'Making the disk of the nodes (about 20 s)',
-      make: (path, signal) => makeDisk({ base, kubelet, kernels, programs }, path, signal),
+      make: (path, signal) => makeDisk({ base, local, kernels, programs }, path, signal),
     },
     making,
   );
@@ -94,16 +118,13 @@ async function aptSources(): Promise<readonly string[]> {
 
 interface DiskParts {
   readonly base: string;
-  readonly kubelet: string;
+  /** Paths of what goes to /usr/local/bin, by its names there. */
+  readonly local: Readonly<Record<string, string>>;
   readonly kernels: readonly Kernel[];
   readonly programs: readonly string[];
 }
 
-async function makeDisk(
-  { base, kubelet, kernels, programs }: DiskParts,
-  to: string,
-  signal: AbortSignal,
-): Promise<void> {
+async function makeDisk({ base, local, kernels, programs }: DiskParts, to: string, signal: AbortSignal): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'kmm-root-'));
   try {
     await runOrThrow('tar', ['-C', root, '--exclude=./dev/*', '-xf', base], { signal });
@@ -115,7 +136,8 @@ async function makeDisk(
     }
     await symlink('/usr/lib/cni', join(root, 'opt', 'cni', 'bin'));
     await rm(join(root, 'etc', 'machine-id'), { force: true });
-    await install(kubelet, join(root, 'usr', 'local', 'bin', 'kubelet'));
+    for (const [name, program] of Object.entries(local))
+      await install(program, join(root, 'usr', 'local', 'bin', name));
     for (const program of programs) await install(program, join(root, 'sbin', basename(program)));
     await chmod(root, 0o755);
     // With a journal: without one, a node that is killed does not start again.

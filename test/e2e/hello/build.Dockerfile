@@ -2,8 +2,7 @@
 # beside it; as an inline Dockerfile it has nothing beside it, and takes them from an image (inlineDockerfile() in bed/building.ts).
 ARG TOOLCHAIN
 ARG RUNTIME
-ARG KERNEL_FULL_VERSION
-FROM ${TOOLCHAIN}:${KERNEL_FULL_VERSION} AS build
+FROM ${TOOLCHAIN} AS build
 ARG KERNEL_FULL_VERSION
 COPY . /src/
 RUN make -C /src KDIR=/usr/src/linux-headers-${KERNEL_FULL_VERSION}

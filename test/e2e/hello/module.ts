@@ -6,15 +6,15 @@ import { TOOLS_IMAGE } from '../bed/images.ts';
 /** The resource that test/e2e/hello/device-plugin offers. */
 export const HELLO_RESOURCE = 'kmm.example.com/hello';
 
-/** kmm_hello on every node, loaded as docs/usage/loader-containers.md has it, with its image from wherever the mapping says. */
-export function helloModule(
-  { namespace, name }: ModuleRef,
-  mapping: Omit<Mapping, 'literal' | 'regexp'>,
-): ModuleBuilder {
+/** What a mapping of kmm_hello says beside its kernels. */
+export type HelloMapping = Omit<Mapping, 'literal' | 'regexp'>;
+
+/** kmm_hello on every node, loaded as docs/usage/loader-containers.md has it, with its image from wherever the mappings say. */
+export function helloModule({ namespace, name }: ModuleRef, mappings: readonly Mapping[]): ModuleBuilder {
   return aModule(name)
     .inNamespace(namespace)
     .withSelector({ 'kubernetes.io/os': 'linux' })
-    .withMapping({ regexp: '-cloud-amd64$', ...mapping })
+    .withSpec({ kernelMappings: mappings })
     .withLoader({
       // Longer than anything is waited for: a loader that spends it has hung, and its test fails.
       terminationGracePeriodSeconds: 1_800,

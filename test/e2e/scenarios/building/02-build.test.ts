@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { IMAGE_BUILD_ROLE } from '../../../../src/api/labels.ts';
 import { MODULES } from '../../../../src/api/module.ts';
 import { makeRepository } from '../../../harness/git-repositories.ts';
 import { type GitServer, startGitServer } from '../../../harness/git-server.ts';
-import { HELLO_BUILD_ARGS, helloSources, inlineDockerfile } from '../../bed/building.ts';
+import { SECRETS } from '../../../harness/secrets.ts';
+import { testSecret } from '../../../harness/test-secrets.ts';
+import { helloBuildArgs, helloSources, inlineDockerfile } from '../../bed/building.ts';
 import { HOST_ADDRESS, REGISTRY } from '../../bed/guest-config.ts';
 import { isLoaded, kernelLines } from '../../guest.ts';
 import { useScenario } from '../../scenario.ts';
@@ -15,9 +18,11 @@ import { useScenario } from '../../scenario.ts';
 const scenario = useScenario('built', { builds: true });
 
 /** What both ways of building have in common; the bed's registry speaks plain HTTP. */
-const BUILD = { buildArgs: HELLO_BUILD_ARGS, pull: { insecure: true }, push: { insecure: true } };
+const BUILD = { pull: { insecure: true }, push: { insecure: true } };
 const REPOSITORY = `${REGISTRY}/built/kmm-hello`;
 const CONTAINER_IMAGE = `${REPOSITORY}:\${KERNEL_FULL_VERSION}`;
+
+const token = testSecret('build');
 
 let repositories: string;
 let server: GitServer;
@@ -36,8 +41,13 @@ afterAll(async () => {
 test('a Dockerfile in the Module becomes a loaded module on both kernels, each compiled for its own', async () => {
   const { bed } = scenario;
   const before = await Promise.all(bed.nodes.map(async (node) => (await kernelLines(node)).length));
-  const build = { ...BUILD, dockerfile: await inlineDockerfile() };
-  await scenario.apply(scenario.helloFrom({ containerImage: CONTAINER_IMAGE, build }));
+  const dockerfile = await inlineDockerfile();
+  await scenario.apply(
+    scenario.helloFor((kernel) => ({
+      containerImage: CONTAINER_IMAGE,
+      build: { ...BUILD, dockerfile, buildArgs: helloBuildArgs(kernel) },
+    })),
+  );
 
   const { status } = await scenario.untilLoaded(2);
   for (const [index, node] of bed.nodes.entries()) {
@@ -58,12 +68,28 @@ test('the same from a Git repository takes its place, and status has the commit'
   const { bed } = scenario;
   const loaded = await scenario.loaderOn(bed.vm1);
   const port = new URL(server.url).port;
-  const build = { ...BUILD, git: { url: `http://${HOST_ADDRESS}:${port}/hello.git` } };
-  const { spec } = scenario.helloFrom({ containerImage: CONTAINER_IMAGE, build }).build();
   // One node is enough: the other is not to build what was shown.
   const selector = { 'kubernetes.io/hostname': bed.vm1.name };
+  // A Secret is what an older kernel cannot mount into a user namespace.
+  await bed.admin.create(SECRETS, {
+    metadata: { namespace: scenario.namespace, name: 'token' },
+    stringData: { token },
+  });
+  const build = {
+    ...BUILD,
+    git: { url: `http://${HOST_ADDRESS}:${port}/hello.git` },
+    secrets: [{ name: 'token' }],
+    selector,
+    buildArgs: helloBuildArgs(bed.kernels[0]),
+  };
+  const { spec } = scenario.helloFrom({ containerImage: CONTAINER_IMAGE, build }).build();
   await bed.admin.patch(MODULES, scenario.ref, { spec: { ...spec, selector } });
 
+  // The operator sees what the one node can do that the build may be put on.
+  await scenario.eventually('the build pod, with a user namespace where the node has one for it', async () => {
+    const pods = await scenario.pods(IMAGE_BUILD_ROLE);
+    expect(pods.map((pod) => pod.spec?.hostUsers)).toEqual([bed.software === 'newest' ? false : undefined]);
+  });
   const { status } = await scenario.untilLoaded(1);
   expect(status?.kernels?.[0]?.build).toMatchObject({ phase: 'Pushed', commit });
   expect(await isLoaded(bed.vm1)).toBe(true);

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 
 import { SECRETS } from '../../../harness/secrets.ts';
-import { HELLO_BUILD_ARGS, inlineDockerfile } from '../../bed/building.ts';
+import { helloBuildArgs, inlineDockerfile } from '../../bed/building.ts';
 import { isLoaded } from '../../guest.ts';
 import { useScenario } from '../../scenario.ts';
 
@@ -11,8 +11,8 @@ const scenario = useScenario('own-registry', { builds: true });
 test('a mapping that names no image is built, pushed to the cluster’s own registry and loaded from there', async () => {
   const { bed, namespace } = scenario;
   // The base images come from the bed's registry, in the place of a public one.
-  const build = { dockerfile: await inlineDockerfile(), buildArgs: HELLO_BUILD_ARGS, pull: { insecure: true } };
-  await scenario.apply(scenario.helloFrom({ build }));
+  const build = { dockerfile: await inlineDockerfile(), pull: { insecure: true } };
+  await scenario.apply(scenario.helloFor((kernel) => ({ build: { ...build, buildArgs: helloBuildArgs(kernel) } })));
 
   const { status } = await scenario.untilLoaded(2);
   for (const [index, node] of bed.nodes.entries()) {
