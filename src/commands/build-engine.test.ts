@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { captureLog } from '../../test/harness/captured-log.ts';
 import type { ApiGroup } from '../kube/client.ts';
@@ -30,6 +31,18 @@ describe('the build engine', () => {
     };
     const { log } = captureLog();
     expect(await chooseBuildEngine('auto', client, { log, signal, retryMs: 1 })).toBe('openshift');
+  });
+
+  // An API server that took 5 s for each request was given up after 5 s, for ever, and no module was loaded: make faults.
+  it('is chosen where the API server is slower than the first question waits', async () => {
+    const client = {
+      apiGroups: async ({ signal: each }: { readonly signal?: AbortSignal } = {}) => {
+        await delay(50, undefined, each === undefined ? {} : { signal: each });
+        return [BUILDS];
+      },
+    };
+    const { log } = captureLog();
+    expect(await chooseBuildEngine('auto', client, { log, signal, retryMs: 1, firstTimeoutMs: 2 })).toBe('openshift');
   });
 
   it('is not waited for any more when the process is told to end', async () => {

@@ -7,8 +7,19 @@ export const BUILD_ENGINE_CHOICES = ['auto', 'pod', 'openshift'] as const;
 export type BuildEngineChoice = (typeof BUILD_ENGINE_CHOICES)[number];
 
 const RETRY_MS = 2_000;
-/** A question that is lost with its connection is asked again: nothing else begins before the answer. */
-const TIMEOUT_MS = 5_000;
+/**
+ * A question that is lost with its connection is asked again soon, as nothing else begins before the answer; but a server that takes this long
+ * for each answer is given more and more time, or none would ever come.
+ */
+const FIRST_TIMEOUT_MS = 5_000;
+const LAST_TIMEOUT_MS = 60_000;
+
+interface ChoosingOptions {
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly retryMs?: number;
+  readonly firstTimeoutMs?: number;
+}
 
 /**
  * The engine that was asked for, or for `auto` the one that the API server serves. It waits until the server answers: to guess would build
@@ -19,19 +30,15 @@ const TIMEOUT_MS = 5_000;
 export async function chooseBuildEngine(
   choice: BuildEngineChoice,
   client: Pick<KubeClient, 'apiGroups'>,
-  {
-    log,
-    signal,
-    retryMs = RETRY_MS,
-  }: { readonly log: Logger; readonly signal: AbortSignal; readonly retryMs?: number },
+  { log, signal, retryMs = RETRY_MS, firstTimeoutMs = FIRST_TIMEOUT_MS }: ChoosingOptions,
 ): Promise<'pod' | 'openshift'> {
   if (choice !== 'auto') {
     log.info({ engine: choice, because: '--build-engine says so' }, 'build engine chosen');
     return choice;
   }
   const { group, version } = BUILD_CONFIGS;
-  for (;;) {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  for (let timeoutMs = firstTimeoutMs; ; timeoutMs = Math.min(2 * timeoutMs, LAST_TIMEOUT_MS)) {
+    const timeout = AbortSignal.timeout(timeoutMs);
     try {
       const groups = await client.apiGroups({ signal: AbortSignal.any([signal, timeout]) });
       const isServed = groups.some(
