@@ -21,7 +21,11 @@ export interface Deployment extends KubeObject {
       readonly spec: {
         readonly serviceAccountName: string;
         readonly securityContext: Readonly<Record<string, unknown>>;
-        readonly containers: readonly { readonly image: string; readonly args: readonly string[] }[];
+        readonly containers: readonly {
+          readonly name: string;
+          readonly image: string;
+          readonly args: readonly string[];
+        }[];
       };
     };
   };
