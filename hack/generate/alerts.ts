@@ -82,6 +82,7 @@ export const ALERTS: readonly Alert[] = [
       'Are there pods? `kubectl get pods -n kmm-system`. If there are none: `kubectl describe deployment -n kmm-system`.',
       'Do they run? `kubectl logs -n kmm-system POD`. A mistake in a flag is told in one sentence, and ends the process.',
       'Do they reach the API server? The log says `not leading` and why; the Lease is `kubectl get lease -n kmm-system kmm.sigs.x-k8s.io -o yaml`.',
+      'Does it answer in time? A leader steps down when it cannot renew its Lease for `--leader-elect-renew-deadline`, 10 s. Where requests take seconds, give it longer, and the Lease more than that: `--leader-elect-renew-deadline=50s --leader-elect-lease-duration=60s`, with helm in `extraArgs`.',
       'Do they run and Prometheus sees nothing? Then the scrape fails: its targets page says why (network policy, `--metrics-authentication` without a token).',
     ],
   },
