@@ -12,7 +12,8 @@ const RETRY_MS = 2_000;
  * for each answer is given more and more time, or none would ever come.
  */
 const FIRST_TIMEOUT_MS = 5_000;
-const LAST_TIMEOUT_MS = 60_000;
+/** After which the client itself gives up an answer. */
+const LAST_TIMEOUT_MS = 30_000;
 
 interface ChoosingOptions {
   readonly log: Logger;

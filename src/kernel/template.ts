@@ -93,8 +93,8 @@ function valueOf(inside: string, values: TemplateValues, convert: (value: string
   };
 }
 
-/** Source: OCI distribution specification, the grammar of <reference>. */
-function tagSafe(value: string): string {
+/** With `_` for each character that a tag cannot hold. Source: OCI distribution specification, the grammar of <reference>. */
+export function tagSafe(value: string): string {
   return value.replaceAll(/[^A-Za-z0-9_.-]/gu, '_');
 }
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, symlink,
 import { join } from 'node:path';
 
 import { withLock } from '../../hack/control-plane/lock.ts';
-import { isThere, machineCache } from '../../hack/machine-cache.ts';
+import { isThere, machineCache, WEEK_MS } from '../../hack/machine-cache.ts';
 import { runOrThrow } from './run.ts';
 
 /** Headers of a kernel against which modules compile. */
@@ -85,8 +85,6 @@ function headersOfNewest(meta: string): readonly string[] {
 function newestOf(depends: string): string | undefined {
   return /Depends: linux-headers-(\d\S+)/.exec(depends)?.[1];
 }
-
-const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** Those of the last time while they are fresh, so that tests do not download whenever a security update comes. */
 async function wantedReleases(cache: string, signal?: AbortSignal): Promise<readonly string[]> {

@@ -6,7 +6,8 @@ import { mkdir, mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'n
 import { join } from 'node:path';
 
 import { withLock } from '../../hack/control-plane/lock.ts';
-import { isThere, machineCache } from '../../hack/machine-cache.ts';
+import { isThere, machineCache, removeOld } from '../../hack/machine-cache.ts';
+import { tagSafe } from '../../src/kernel/template.ts';
 import { buildFixtures } from './build-fixtures.ts';
 import { buildahIn } from './buildah.ts';
 import { type KernelHeaders, twoKernels } from './kernel-headers.ts';
@@ -34,19 +35,13 @@ export interface ToolchainOptions {
 
 /** Of a layout's image with the headers of this kernel alone. */
 export function toolchainTag(release: string): string {
-  return `toolchain-${tagOf(release)}`;
-}
-
-/** A kernel's release as a tag of images, which holds no plus sign: what the operator writes there. */
-export function tagOf(release: string): string {
-  return release.replaceAll(/[^\w.-]/g, '_');
+  return `toolchain-${tagSafe(release)}`;
 }
 
 interface Options {
   readonly signal?: AbortSignal;
 }
 
-const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 /** Rises when what this file makes changes. */
 const VERSION = 4;
 /**
@@ -86,12 +81,8 @@ export async function toolchain({ of, onCold, signal }: ToolchainOptions = {}): 
       const partial = await mkdtemp(join(cache, '.partial-'));
       try {
         await make(partial, kernels, signal);
-        for (const name of await readdir(cache)) {
-          const path = join(cache, name);
-          // Those of kernels that were.
-          const age = Date.now() - (await stat(path)).mtimeMs;
-          if (!name.startsWith('.') && age > WEEK_MS) await rm(path, { recursive: true, force: true });
-        }
+        // Those of kernels that were.
+        await removeOld(cache, (name) => !name.startsWith('.'));
         await rename(partial, folder);
       } finally {
         await rm(partial, { recursive: true, force: true });

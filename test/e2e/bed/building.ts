@@ -2,7 +2,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { tagOf, toolchain, toolchainTag } from '../../harness/toolchain.ts';
+import { tagSafe } from '../../../src/kernel/template.ts';
+import { toolchain, toolchainTag } from '../../harness/toolchain.ts';
 import type { Making } from './cache.ts';
 import { REGISTRY } from './guest-config.ts';
 import {
@@ -21,7 +22,7 @@ import { pathOf } from './programs.ts';
 
 /** gcc, make and the headers of the kernel. */
 function toolchainReference(release: string): string {
-  return `${REGISTRY}/toolchain:${tagOf(release)}`;
+  return `${REGISTRY}/toolchain:${tagSafe(release)}`;
 }
 
 /** Nothing but the sources, for Dockerfiles that have no build context. */

@@ -1,10 +1,10 @@
 /** What the bed is made of is made once for each text of its recipe, and kept in `${XDG_CACHE_HOME:-~/.cache}/kmm/e2e`. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withLock } from '../../../hack/control-plane/lock.ts';
 import type { Progress } from '../../../hack/control-plane/progress.ts';
-import { isThere, machineCache } from '../../../hack/machine-cache.ts';
+import { isThere, machineCache, removeOld } from '../../../hack/machine-cache.ts';
 
 /** What makes one thing of the bed; `recipe` names it whole: whatever changes the result stands in it. */
 export interface Recipe {
@@ -47,7 +47,9 @@ export async function made(recipe: Recipe, { progress, signal }: Making): Promis
         await rm(partial, { recursive: true, force: true });
       }
       progress.done();
-      await removeOld(cache, recipe.name);
+      // Root images are half a gigabyte each, and kernels come every few weeks.
+      const own = new RegExp(`^${recipe.name}-[0-9a-f]{12}$`);
+      await removeOld(cache, (name) => own.test(name));
       return path;
     },
     { onWait: (pid) => progress.start(`Another run (pid ${pid}) makes it; waiting: ${recipe.what}`), signal },
@@ -58,15 +60,4 @@ function hashOf(recipe: Recipe['recipe']): string {
   const hash = createHash('sha256');
   for (const part of recipe) hash.update(`${part.length}\n`).update(part);
   return hash.digest('hex').slice(0, 12);
-}
-
-const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
-
-/** Root images are half a gigabyte each, and kernels come every few weeks. */
-async function removeOld(cache: string, name: string): Promise<void> {
-  const own = new RegExp(`^${name}-[0-9a-f]{12}$`);
-  for (const entry of (await readdir(cache)).filter((entry) => own.test(entry))) {
-    const path = join(cache, entry);
-    if (Date.now() - (await stat(path)).mtimeMs > WEEK_MS) await rm(path, { recursive: true, force: true });
-  }
 }

@@ -3,11 +3,11 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFi
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
+import { tagSafe } from '../../../src/kernel/template.ts';
 import { buildahIn } from '../../harness/buildah.ts';
 import { type KernelHeaders, realtimeFlavour } from '../../harness/kernel-headers.ts';
 import { compiledModule } from '../../harness/kernel-modules.ts';
 import { runOrThrow } from '../../harness/run.ts';
-import { tagOf } from '../../harness/toolchain.ts';
 import { helloDevicePlugin, sampleDevicePlugin } from './binaries.ts';
 import { type Making, made } from './cache.ts';
 import { PAUSE_IMAGE, REGISTRY } from './guest-config.ts';
@@ -153,7 +153,7 @@ async function loaderImage(
   const dockerfile = await readFile(join(HELLO, 'Dockerfile'), 'utf8');
   return image(
     {
-      reference: `${repository}:${tagOf(kernel.release)}`,
+      reference: `${repository}:${tagSafe(kernel.release)}`,
       recipe: [kernel.release, file, basename(tools.source), await readFile(module), script],
       dockerfile,
       buildArgs: { BASE: tools.source },

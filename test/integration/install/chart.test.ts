@@ -132,15 +132,19 @@ describe('the chart', () => {
     const containers = rendered.filter(isWorkload).flatMap(({ spec }) => spec.template.spec.containers);
     const probed = containers.filter((container) => 'livenessProbe' in container);
     expect(probed.map(({ name }) => name).toSorted()).toEqual(['front', 'front', 'manager']);
-    for (const container of probed) {
-      const startupProbe = {
-        httpGet: { path: '/healthz' },
-        periodSeconds: 5,
-        timeoutSeconds: 10,
-        failureThreshold: 60,
-      };
-      expect(container).toMatchObject({ startupProbe, livenessProbe: { periodSeconds: 20, timeoutSeconds: 10 } });
+    for (const { name, livenessProbe } of probed) {
+      expect(livenessProbe, name).toMatchObject({ periodSeconds: 20, timeoutSeconds: 10 });
     }
+    const started = (httpGet: object) => ({
+      startupProbe: { httpGet, periodSeconds: 5, timeoutSeconds: 10, failureThreshold: 60 },
+    });
+    expect(probed).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ name: 'manager', ...started({ path: '/healthz', port: 'probes' }) }),
+        expect.objectContaining(started({ scheme: 'HTTPS', port: 'https', path: '/healthz' })),
+        expect.objectContaining(started({ host: '127.0.0.1', port: 5780, path: '/healthz' })),
+      ]),
+    );
   });
 
   it('leaves the user id to OpenShift where it is OpenShift', async () => {
