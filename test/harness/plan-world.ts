@@ -11,6 +11,7 @@ import type { Module } from '../../src/api/module.ts';
 import { type NormalizedModule, normalize } from '../../src/api/normalize.ts';
 import { GENERATION_ANNOTATION, INPUTS_ANNOTATION } from '../../src/controllers/identity.ts';
 import { formatLoadedRecord, type LoadedRecord } from '../../src/controllers/module/loaded-record.ts';
+import { planKernels } from '../../src/controllers/module/plan-kernels.ts';
 import type {
   BuildsWorld,
   ModuleOptions,
@@ -190,7 +191,7 @@ function aPod(role: Role, node: string): PodRecord {
     moduleLabel: '',
     node,
     kernelKey: '',
-    inputs: 'inputs',
+    inputs: UNTOLD,
     phase: 'Pending',
     ready: false,
   };
@@ -289,7 +290,7 @@ function aDaemonSet({ metadata }: Module, role: Role, name: string): DaemonSetRe
       resourceVersion: '1',
       generation: 1,
       labels: matchLabels,
-      annotations: { [INPUTS_ANNOTATION]: 'inputs', [GENERATION_ANNOTATION]: '1' },
+      annotations: { [INPUTS_ANNOTATION]: UNTOLD, [GENERATION_ANNOTATION]: '1' },
       ownerReferences: [
         { apiVersion: 'kmm.sigs.x-k8s.io/v1beta1', kind: 'Module', name: metadata.name ?? '', uid: metadata.uid ?? '' },
       ],
@@ -299,7 +300,7 @@ function aDaemonSet({ metadata }: Module, role: Role, name: string): DaemonSetRe
     kernelKey: '',
     nodeSelectorKeys: [],
     matchLabels,
-    inputs: 'inputs',
+    inputs: UNTOLD,
     observedGeneration: 1,
   };
 }
@@ -346,6 +347,21 @@ export class DaemonSetBuilder {
   #with(fields: Partial<DaemonSetRecord>): DaemonSetBuilder {
     return new DaemonSetBuilder({ ...this.#record, ...fields });
   }
+}
+
+/** What loaders and DaemonSets are made from that are not told anything else. */
+const UNTOLD = 'inputs';
+
+/** The same world, in which loaders and DaemonSets that are not told anything else are made from what the Module says now. */
+export function upToDate(snapshot: ModuleSnapshot): ModuleSnapshot {
+  const kernels = planKernels(snapshot, snapshot.nodes);
+  const made = <T extends PodRecord | DaemonSetRecord>(record: T): T =>
+    record.inputs === UNTOLD ? { ...record, inputs: kernels.get(record.kernelKey)?.inputs ?? UNTOLD } : record;
+  return {
+    ...snapshot,
+    loaderPods: snapshot.loaderPods.map(made),
+    loaderDaemonSets: snapshot.loaderDaemonSets.map(made),
+  };
 }
 
 type Built<T> = T | { build(): T };

@@ -13,6 +13,7 @@ import {
   type PodBuilder,
   type SnapshotBuilder,
   stored,
+  upToDate,
 } from '../../../test/harness/plan-world.ts';
 import { failureOf, type KernelWorld, type NodeState, nodeState } from './node-state.ts';
 import { planModule } from './plan.ts';
@@ -42,7 +43,7 @@ function stateOf(built: NodeBuilder, { pods = [], plugins = [], world = settled,
     .withNodes(built)
     .withLoaderPods(...pods)
     .withPluginPods(...plugins);
-  const plan = planModule(snapshot.build()).nodes.find((each) => each.node.metadata.name === 'n1');
+  const plan = planModule(upToDate(snapshot.build())).nodes.find((each) => each.node.metadata.name === 'n1');
   return plan === undefined ? undefined : nodeState(plan, { ...calm, ...kernel });
 }
 
@@ -199,6 +200,15 @@ describe('the state of a node', () => {
         world: rolling.withNodes(
           aNode('n2').running(KERNEL).holding(keys).recorded(keys, { instance: 'c', replacingSince: 'x' }),
         ),
+        pods: [pod.madeFrom('old').ready('c1')],
+      },
+    ],
+    [
+      'its DaemonSet is the one of before, which this plan changes',
+      { state: 'RollingOut', message: 'outdated loader, waiting for its turn' },
+      loaded,
+      {
+        world: aSnapshot(module).withLoaderDaemonSets(aLoaderDaemonSet(module, KERNEL).madeFrom('old')),
         pods: [pod.madeFrom('old').ready('c1')],
       },
     ],

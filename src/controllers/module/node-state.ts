@@ -57,12 +57,12 @@ function withheldState({ kernel }: NodePlan, why: string, message: string): Node
 }
 
 function placedState(plan: NodePlan, { daemonSet, refusal, problem }: KernelWorld): NodeState {
-  const { loader, ready, record, outdated, kernel } = plan;
+  const { loader, ready, record, kernel } = plan;
   if (kernel?.resolution.kind === 'error') return { state: 'InvalidMapping', message: kernel.resolution.message };
   if (problem !== undefined) return problem;
   const failure = loader === undefined || isBackAfterReboot(plan) ? undefined : failureOf(loader);
   if (ready) {
-    if (outdated) return { state: 'RollingOut', message: 'outdated loader, waiting for its turn' };
+    if (isOutdated(plan)) return { state: 'RollingOut', message: 'outdated loader, waiting for its turn' };
     return rebuilding(plan) ?? { state: 'Loaded' };
   }
   if (!plan.alive) return { state: 'NodesSkipped', message: 'the node is not Ready' };
@@ -77,6 +77,11 @@ function placedState(plan: NodePlan, { daemonSet, refusal, problem }: KernelWorl
     return { state: 'RollingOut', message: `${replacingStep(plan)}${since}` };
   }
   return loader === undefined ? { state: 'Loading' } : { state: 'Loading', message: startingMessage(loader) };
+}
+
+/** Also while its DaemonSet is still the one of before: the plan that changes it is the one that status is written from. */
+function isOutdated({ outdated, loader, kernel }: NodePlan): boolean {
+  return outdated || (loader !== undefined && kernel?.inputs !== undefined && loader.inputs !== kernel.inputs);
 }
 
 /** The node keeps what it has for as long as a newer image is being made; a build that fails is told all the same. */

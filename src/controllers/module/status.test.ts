@@ -13,6 +13,7 @@ import {
   type NodeBuilder,
   type SnapshotBuilder,
   stored,
+  upToDate,
 } from '../../../test/harness/plan-world.ts';
 import { findCondition } from '../../api/conditions.ts';
 import type { Module, ModuleStatus } from '../../api/module.ts';
@@ -37,7 +38,7 @@ const aRunningLoader = (name: string, kernel = KERNEL) =>
     .withContainer({ imageID: `registry.test/m@${DIGEST}` });
 
 function statusOf(world: SnapshotBuilder, problems: ReadonlyMap<string, WriteProblem> = new Map()): ModuleStatus {
-  const snapshot = world.build();
+  const snapshot = upToDate(world.build());
   return moduleStatus(snapshot, planModule(snapshot), problems);
 }
 
