@@ -1,4 +1,5 @@
 /** Alerts of the operator: one table, from which the PrometheusRule and the runbooks are made. */
+import { LEASE_NAME } from '../../src/commands/config.ts';
 import { componentFile } from './components.ts';
 import { type GeneratedFile, markdownFile, yamlFile } from './files.ts';
 import { LABELS, NAME, OPERATOR_NAMESPACE } from './rbac.ts';
@@ -72,7 +73,8 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'KMMOperatorNotLeading',
-    expression: '(max(leader_election_master_status) or vector(0)) < 1',
+    // Whatever elects leaders has a series of this name, Kubernetes' own controllers too: without its label theirs would hide that ours is gone.
+    expression: `(max(leader_election_master_status{name="${LEASE_NAME}"}) or vector(0)) < 1`,
     for: '5m',
     severity: 'critical',
     summary: 'No operator of KMM is at work.',
@@ -84,6 +86,7 @@ export const ALERTS: readonly Alert[] = [
       'Do they reach the API server? The log says `not leading` and why; the Lease is `kubectl get lease -n kmm-system kmm.sigs.x-k8s.io -o yaml`.',
       'Does it answer in time? A leader steps down when it cannot renew its Lease for `--leader-elect-renew-deadline`, 10 s. Where requests take seconds, give it longer, and the Lease more than that: `--leader-elect-renew-deadline=50s --leader-elect-lease-duration=60s`, with helm in `extraArgs`.',
       'Do they run and Prometheus sees nothing? Then the scrape fails: its targets page says why (network policy, `--metrics-authentication` without a token).',
+      'Does the operator have another `--leader-election-id`? Then the alert looks for the wrong one: change `name` in its expression.',
     ],
   },
   {

@@ -71,6 +71,9 @@ export type ManagerConfigResult =
       readonly help?: string;
     };
 
+/** Of the operator's Lease, where `--leader-election-id` names no other; its series `leader_election_master_status` has it too. */
+export const LEASE_NAME = 'kmm.sigs.x-k8s.io';
+
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 
 const MANAGER_OPTIONS: OptionDefinitions<Values> = {
@@ -104,7 +107,7 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
   leaderElectionId: {
     flag: 'leader-election-id',
     kind: options.dnsSubdomain,
-    default: 'kmm.sigs.x-k8s.io',
+    default: LEASE_NAME,
     description: 'The name of the Lease.',
   },
   leaseDurationMs: {

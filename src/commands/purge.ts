@@ -6,6 +6,7 @@ import { loadConnection } from '../kube/config.ts';
 import { withoutPassword } from '../kube/connection-errors.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { describeError } from '../runtime/logger.ts';
+import { LEASE_NAME } from './config.ts';
 import { deadlineIn } from './deadline.ts';
 import type { OptionDefinitions } from './options.ts';
 import * as options from './options.ts';
@@ -36,7 +37,7 @@ const PURGE_OPTIONS: OptionDefinitions<PurgeConfig> = {
   leaderElectionId: {
     flag: 'leader-election-id',
     kind: options.dnsSubdomain,
-    default: 'kmm.sigs.x-k8s.io',
+    default: LEASE_NAME,
     description: "The name of the operator's Lease: while one holds it, nothing is purged.",
   },
   timeout: {

@@ -94,6 +94,17 @@ const STORIES: readonly Story[] = [
     fires: { labels: {}, summary: 'No operator of KMM is at work.' },
   },
   {
+    // The alert could not fire once: kube-scheduler, kube-controller-manager and other operators have series of that name.
+    what: 'replicas none of which leads are told of although the leaders of other programs are scraped too',
+    alert: 'KMMOperatorNotLeading',
+    series: {
+      'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="a"}': '0x60',
+      'leader_election_master_status{name="kube-scheduler",pod="s"}': '1x60',
+    },
+    at: 12,
+    fires: { labels: {}, summary: 'No operator of KMM is at work.' },
+  },
+  {
     what: 'an operator that is not there at all is told of',
     alert: 'KMMOperatorNotLeading',
     series: { up: '0x60' },
