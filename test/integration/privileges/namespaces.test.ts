@@ -4,13 +4,19 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import type { Pod } from '../../../src/kube/core.ts';
+import type { DaemonSet, Pod } from '../../../src/kube/core.ts';
 import type { KubeObject } from '../../../src/kube/objects.ts';
 import { matchesLabels } from '../../../src/kube/selectors.ts';
 import { NAMESPACES, useCluster } from '../../harness/cluster.ts';
+import { objectsIn } from '../../harness/helm.ts';
 import { anOwnBuildPod, anOwnLoader, anOwnPlugin, podOf } from '../../harness/own-objects.ts';
+import { renderRegistryComponent } from '../../harness/registry-front.ts';
 
 const { admin, controlPlane, freshNamespace } = await useCluster();
+
+const CONFIG = fileURLToPath(new URL('../../../config/default', import.meta.url));
+/** What the registry's component makes of the operator's installation. */
+const installed = objectsIn(await renderRegistryComponent(controlPlane));
 
 const LEVELS = ['restricted', 'baseline', 'privileged'] as const;
 type Level = (typeof LEVELS)[number];
@@ -48,9 +54,30 @@ const operatorPod = (namespace: string): Pod => ({
   },
 });
 
+/** As config/default runs it with the component. */
+function registryPod(kind: 'Deployment' | 'DaemonSet'): (namespace: string) => Pod {
+  return (namespace) => {
+    // The pods of a Deployment have a template of the same form.
+    const isOne = (object: KubeObject): object is DaemonSet =>
+      object.kind === kind && object.metadata.name?.startsWith('kmm-registry') === true;
+    const found = installed.find(isOne);
+    if (found === undefined) throw new Error(`the component has no ${kind}`);
+    const pod = podOf({ ...found, metadata: { ...found.metadata, namespace } });
+    // The account of its own is not there, and no level asks for it.
+    return { ...pod, spec: { ...pod.spec, containers: pod.spec?.containers ?? [], serviceAccountName: 'default' } };
+  };
+}
+
 /** The least level that takes the pod, and what the next one says of it. */
 const PODS_OF_OURS: readonly { what: string; pod: (namespace: string) => Pod; least: Level; refusal: string }[] = [
   { what: 'the operator', pod: operatorPod, least: 'restricted', refusal: '' },
+  { what: 'the registry', pod: registryPod('Deployment'), least: 'restricted', refusal: '' },
+  {
+    what: 'what brings the registry to a node',
+    pod: registryPod('DaemonSet'),
+    least: 'privileged',
+    refusal: 'host namespaces (hostNetwork=true)',
+  },
   {
     what: 'a loader',
     pod: (namespace) => podOf(anOwnLoader(namespace)),
@@ -84,6 +111,13 @@ const PODS_OF_OURS: readonly { what: string; pod: (namespace: string) => Pod; le
 ];
 
 describe('Pod Security', () => {
+  test('of the operator’s namespace is what its pods need, with the registry and without it', async () => {
+    const levelOf = (objects: readonly KubeObject[]) =>
+      objects.find(({ kind }) => kind === 'Namespace')?.metadata.labels?.['pod-security.kubernetes.io/enforce'];
+    expect(levelOf(objectsIn(await controlPlane.kubectl(['kustomize', CONFIG])))).toBe('restricted');
+    expect(levelOf(installed)).toBe('privileged');
+  });
+
   test.each(PODS_OF_OURS)('$what needs the level $least and no higher one', async ({ pod, least, refusal }) => {
     const answers = new Map<Level, string>();
     for (const level of LEVELS) answers.set(level, await refusalOf(level, pod));
