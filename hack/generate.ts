@@ -78,7 +78,7 @@ async function derived(): Promise<readonly GeneratedFile[]> {
     ...componentFiles(rules),
     ...admissionPolicyFiles(rules),
     ...alertFiles(),
-    privilegesPage(rules),
+    privilegesPage(rules, REGISTRY_RULES),
     ...registryRbacFiles(REGISTRY_RULES),
     apiReference({ crd, containerFields: CONTAINER_FIELDS }),
     ...(await tablePages(ROOT)),
