@@ -57,10 +57,10 @@ function sourceOf({ repository, tag, digest }: LockedImage): string {
 function settingOf({ name }: LockedImage, copy: string): string {
   switch (name) {
     case 'operator':
-      return `the image of the operator's Deployment to ${copy}`;
+      return `the image of the operator's Deployment to ${copy} (helm: image.repository and image.tag)`;
     case 'builder':
-      return `the manager's flag --builder-image=${copy}, or its variable KMM_BUILDER_IMAGE`;
+      return `the manager's flag --builder-image=${copy}, or its variable KMM_BUILDER_IMAGE (helm: build.builderImage)`;
     default:
-      return `the image of the ${name}, where it is installed, to ${copy}`;
+      return `the image of the ${name}, where it is installed, to ${copy} (helm: ${name}.image)`;
   }
 }

@@ -115,11 +115,12 @@ describe('a release of the chart', () => {
 
   it('is upgraded with Modules live: the CRD stays served, no loader restarts and nothing is written (I2)', async () => {
     const mark = await kmm.controlPlane.auditMark();
-    await replacedBy(() => helm('upgrade', RELEASE, CHART, '--reset-values'));
+    await replacedBy(() => helm('upgrade', RELEASE, CHART, '--reset-then-reuse-values'));
     expect(await loaders(ref)).toEqual(before);
     expect(await kmm.operatorWrites(mark)).toEqual([]);
     const { flags = [] } = await deployedOperator(kmm.controlPlane);
-    expect(flags).toContain('--max-concurrent-builds=4');
+    expect(flags).toContain('--max-concurrent-builds=2');
+    expect(await helm('list', '-o', 'json')).not.toContain(`"app_version":"${PREVIOUS}"`);
   });
 
   it('takes rights away that RBAC gives, with policies on, and its operator works on', async () => {
@@ -128,6 +129,8 @@ describe('a release of the chart', () => {
     const namespaces = `networkPolicy.modules.namespaces={${ref.namespace}}`;
     await replacedBy(() => helm('upgrade', RELEASE, CHART, '--reset-values', '--set', policies, '--set', namespaces));
     expect(await kmm.operatorWrites(mark)).toEqual([]);
+    const { flags = [] } = await deployedOperator(kmm.controlPlane);
+    expect(flags).toContain('--max-concurrent-builds=4');
     const names = await kmm.controlPlane.kubectl(['get', 'networkpolicies', '-n', ref.namespace, '-o', 'name']);
     expect(names).toContain('kmm-builds');
     const token = await TokenClient.of(kmm.controlPlane, OPERATOR_NAMESPACE, RELEASE);
@@ -159,7 +162,7 @@ describe('a release of the chart', () => {
     expect(await helm('list', '-o', 'json')).toContain(`"app_version":"${PREVIOUS}"`);
   });
 
-  it('leaves Modules, loaders and the CRD when it is uninstalled, and says so', async () => {
+  it('leaves Modules, loaders and the CRD when it is uninstalled, and says that the CRD is kept', async () => {
     await kmm.operator.stop();
     expect(await helm('uninstall', RELEASE)).toContain(`[CustomResourceDefinition] ${CRD}`);
     expect(await loaders(ref)).toEqual(before);
@@ -220,12 +223,45 @@ describe('an operator whose CRD is older than itself', () => {
 });
 
 describe('kustomize', () => {
+  const DEFAULT = join(ROOT, 'config/default');
+  const kustomized: ModuleRef = { ...ref, name: 'kustomized' };
+
   it('installs the same by one command', async () => {
-    const folder = join(ROOT, 'config/default');
-    await kmm.controlPlane.kubectl(['apply', '--server-side', '--force-conflicts', '-k', folder]);
+    // Of the release above; on a cluster without one the command needs no force.
+    await kmm.controlPlane.kubectl(['delete', 'crd', CRD]);
+    await kmm.controlPlane.kubectl(['apply', '--server-side', '-k', DEFAULT]);
     await kmm.install(deployedWhenServed);
     await kmm.startOperator();
-    await kmm.apply(aModule('kustomized').inNamespace(ref.namespace).withSelector(nodesOf(ref.name)));
-    await kmm.untilLoaded({ ...ref, name: 'kustomized' }, KERNELS.length);
+    await kmm.apply(aModule(kustomized.name).inNamespace(ref.namespace).withSelector(nodesOf(ref.name)));
+    await kmm.untilLoaded(kustomized, KERNELS.length);
+    before = await loaders(kustomized);
+  });
+
+  it('upgrades by the same command with Modules live: no loader restarts and nothing is written', async () => {
+    const mark = await kmm.controlPlane.auditMark();
+    await replacedBy(() => kmm.controlPlane.kubectl(['apply', '--server-side', '-k', DEFAULT]));
+    expect(await loaders(kustomized)).toEqual(before);
+    expect(await kmm.operatorWrites(mark)).toEqual([]);
+  });
+
+  it('hands over to helm, with Modules live', async () => {
+    const mark = await kmm.controlPlane.auditMark();
+    await replacedBy(() => helm('install', RELEASE, CHART, '--take-ownership', '--force-conflicts'));
+    expect(await loaders(kustomized)).toEqual(before);
+    expect(await kmm.operatorWrites(mark)).toEqual([]);
+    await kmm.operator.stop();
+    await helm('uninstall', RELEASE);
+  });
+
+  it('removes everything that it installed by one command, once the Modules are gone', async () => {
+    await kmm.controlPlane.kubectl(['apply', '--server-side', '--force-conflicts', '-k', DEFAULT]);
+    await kmm.install(deployedWhenServed);
+    await kmm.startOperator();
+    await kmm.deleteModule(kustomized);
+    await kmm.untilGone(kustomized);
+    await kmm.operator.stop();
+    await kmm.controlPlane.kubectl(['delete', '-k', DEFAULT]);
+    const kinds = 'crd,clusterroles,clusterrolebindings,namespaces';
+    expect(await kmm.controlPlane.kubectl(['get', kinds, '-o', 'name'])).not.toMatch(/kmm/);
   });
 });
