@@ -124,8 +124,9 @@ describe('the chart', () => {
     ]);
   });
 
-  // On a node under load Node itself took a minute to start, and the liveness probe killed replica after replica, later the registry: test/e2e.
-  it('gives a replica, and what serves the registry, five minutes to start before they are taken for dead', async () => {
+  // On a node under load Node itself took a minute to start and healthz a minute to answer, and the liveness probe killed replica after replica,
+  // later the registry: test/e2e.
+  it('gives a replica, and what serves the registry, five minutes to start and two of silence before they are taken for dead', async () => {
     const rendered = await helm.template('registry.enabled=true');
     const isWorkload = (object: KubeObject): object is Deployment =>
       ['Deployment', 'DaemonSet'].includes(object.kind ?? '');
@@ -133,7 +134,7 @@ describe('the chart', () => {
     const probed = containers.filter((container) => 'livenessProbe' in container);
     expect(probed.map(({ name }) => name).toSorted()).toEqual(['front', 'front', 'manager']);
     for (const { name, livenessProbe } of probed) {
-      expect(livenessProbe, name).toMatchObject({ periodSeconds: 20, timeoutSeconds: 10 });
+      expect(livenessProbe, name).toMatchObject({ periodSeconds: 20, timeoutSeconds: 15, failureThreshold: 6 });
     }
     const started = (httpGet: object) => ({
       startupProbe: { httpGet, periodSeconds: 5, timeoutSeconds: 10, failureThreshold: 60 },
