@@ -4,6 +4,7 @@ import type { BuildRegistry } from '../build/engines/cluster-registry.ts';
 import { openshiftEngine } from '../build/engines/openshift.ts';
 import { INTEGRATED_REGISTRY } from '../build/engines/openshift-build-config.ts';
 import { type PodEngineOptions, podEngine } from '../build/engines/pod.ts';
+import { cacheDigests } from '../controllers/cache-digest.ts';
 import { allCaches, type Caches, createCaches } from '../controllers/caches.ts';
 import { CrdGate } from '../controllers/crd/crd-gate.ts';
 import { buildIsolation } from '../controllers/image/isolation.ts';
@@ -129,6 +130,7 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
         await Promise.all([...allCaches(caches).values()].map((informer) => informer.run(signal)));
       },
     },
+    cacheDebugger(() => controllers?.caches, log),
     {
       name: 'controllers',
       // Before the Lease: one that cannot work must not keep an older replica, which can, from it.
@@ -138,6 +140,22 @@ function wire(config: ManagerConfig, connection: Connection, log: Logger): reado
       },
     },
   ];
+}
+
+/**
+ * Logs the digests of all caches at each SIGUSR2, the signal by which kube-scheduler compares its own.
+ * Source: k8s.io/kubernetes/pkg/scheduler/backend/cache/debugger/signal.go.
+ */
+function cacheDebugger(caches: () => Caches | undefined, log: Logger): Component {
+  const tell = (): void => {
+    const known = caches();
+    if (known !== undefined) log.info({ caches: cacheDigests(known) }, 'cache digests');
+  };
+  return {
+    name: 'cache debugger',
+    start: async () => void process.on('SIGUSR2', tell),
+    stop: async () => void process.off('SIGUSR2', tell),
+  };
 }
 
 interface Controllers {

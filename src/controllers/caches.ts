@@ -7,6 +7,7 @@ import type { KubeClient } from '../kube/client.ts';
 import { DAEMONSETS, type DaemonSet, EVENTS, type Event, NODES, type Node, PODS, type Pod } from '../kube/core.ts';
 import { Informer, type InformerObserver } from '../kube/informer.ts';
 import { followNamespaces, type ObjectCache } from '../kube/namespaced-informers.ts';
+import type { KubeObject } from '../kube/objects.ts';
 import { BuildCache } from './image/build-cache.ts';
 import { type DriverToolkit, trimDriverToolkit } from './image/driver-toolkit.ts';
 import {
@@ -100,7 +101,7 @@ export function moduleIndexKey(namespace: string, moduleLabel: string): string {
 
 /** What all caches have, whatever they hold. */
 type AnyCache = Pick<ObjectCache<Module>, 'run' | 'waitForSync' | 'synced' | 'lastEventAt'> & {
-  readonly store: { readonly size: number };
+  readonly store: { readonly size: number; list(): readonly Pick<KubeObject, 'metadata'>[] };
 };
 
 /** By what they hold. */

@@ -5,6 +5,7 @@ import { readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import type { CacheDigest } from '../../src/controllers/cache-digest.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
 import { installCrd } from './modules.ts';
@@ -183,6 +184,23 @@ export class OperatorProcess {
   async metric(series: string): Promise<number | undefined> {
     const line = (await this.metrics()).split('\n').find((line) => line.startsWith(`${series} `));
     return line === undefined ? undefined : Number(line.slice(series.length + 1));
+  }
+
+  /** What its caches hold, as it logs it when it is asked by a signal. */
+  async cacheDigests(): Promise<Readonly<Record<string, CacheDigest>>> {
+    const told = async () => (await this.log()).filter(({ msg }) => msg === 'cache digests');
+    const before = (await told()).length;
+    this.#child.kill('SIGUSR2');
+    return eventually(
+      async () => {
+        const line: (LogLine & { readonly caches?: Readonly<Record<string, CacheDigest>> }) | undefined = (
+          await told()
+        )[before];
+        if (line?.caches === undefined) throw new Error('it has told nothing yet');
+        return line.caches;
+      },
+      { what: 'the operator to tell what its caches hold' },
+    );
   }
 
   async log(): Promise<readonly LogLine[]> {
