@@ -20,6 +20,7 @@ export default defineConfig({
             'test/bench/**/*.test.ts',
             'test/e2e/*.test.ts',
             'test/e2e/bed/**/*.test.ts',
+            'test/e2e/foreign/**/*.test.ts',
           ],
         },
       },

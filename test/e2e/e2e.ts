@@ -5,6 +5,7 @@
  * Arguments select scenarios by a part of their file's path; without any, those that build no image run, and with `--all` all of them, on the
  * newest software. NODES=newest has the others there too, NODES=debian those.
  * `--bed DIRECTORY` before them runs them on a bed that KEEP=1 left up, and `--end DIRECTORY` ends such a bed.
+ * KUBECONFIG and REGISTRY together lead to a cluster of somebody else's, where the operator is installed and nodes pull from that registry.
  */
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -15,14 +16,19 @@ import { E2E_PACKAGES, ensureDebianPackages } from '../../hack/debian-packages.t
 import { countVitest, formatTally, NOTHING, type Tally, type VitestReport } from '../../hack/tally.ts';
 import { attachControlPlane } from '../harness/control-plane.ts';
 import { processesUnder } from '../harness/processes.ts';
+import type { Making } from './bed/cache.ts';
 import { bedMaterial } from './bed/material.ts';
 import { environmentWithoutProxies, IN_NEW_NETWORK } from './bed/namespace.ts';
 import { SOFTWARE, type Software } from './bed/software.ts';
+import { foreignMaterial } from './foreign/material.ts';
+import type { RunMaterial } from './global-setup.ts';
 
 const FOLDER = join('out', 'e2e');
 const REPORT = join(FOLDER, 'vitest.json');
 const MATERIAL = join(FOLDER, 'material.json');
 const SCENARIOS = join(import.meta.dirname, 'scenarios');
+/** Scenarios that take nothing of their cluster but its API and its nodes' kernels. */
+const ANYWHERE = ['/01-', '/05-', '/06-', '/07-', '/08-'];
 
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
@@ -31,9 +37,9 @@ const [first = '', directory, ...others] = process.argv.slice(2);
 if (first === '--end' || first === '--bed') {
   if (directory === undefined) throw new Error(`usage: node test/e2e/e2e.ts ${first} DIRECTORY`);
   if (first === '--end') await (await attachControlPlane(directory)).stop();
-  else await conclude(await runScenarios(await joinBed(directory), { KMM_E2E_BED: directory }, selected(others)));
+  else await conclude(await inBed(await joinBed(directory), { KMM_E2E_BED: directory }, selected(others)));
 } else {
-  await main(selected(process.argv.slice(2)), softwareFor(first));
+  await main(process.argv.slice(2));
 }
 
 /** Parts of paths, as vitest takes them. Scenarios that build lie in a folder of their own, because what they need takes minutes to make. */
@@ -50,17 +56,41 @@ function softwareFor(word: string): Software {
   return software;
 }
 
-async function main(selection: readonly string[], software: Software): Promise<void> {
+async function main(words: readonly string[]): Promise<void> {
   const progress = new Progress();
+  const { KUBECONFIG = '', REGISTRY = '' } = process.env;
+  const selection = REGISTRY !== '' && words.length === 0 ? ANYWHERE : selected(words);
   try {
-    await prepare(selection, software, progress, interrupted.signal);
+    if (REGISTRY !== '' && KUBECONFIG === '') {
+      throw new Error('REGISTRY is for a cluster of your own: say with KUBECONFIG which one.');
+    }
+    if (KUBECONFIG !== '' && REGISTRY === '') {
+      console.log('KUBECONFIG is not looked at: scenarios run there only with REGISTRY, which nodes pull from.');
+    }
+    await prepare(
+      async (making) =>
+        REGISTRY === ''
+          ? { bed: await bedMaterial(await selectsBuilds(selection), softwareFor(words[0] ?? ''), making) }
+          : { foreign: await foreignMaterial(REGISTRY, making) },
+      { progress, signal: interrupted.signal },
+    );
   } catch (error) {
     progress.abandon();
     const said = error instanceof Error ? error.message : String(error);
     console.error(interrupted.signal.aborted ? 'Interrupted; the next run goes on where this one ended.' : said);
     return report({ ...NOTHING, failed: 1 });
   }
-  await conclude(await runScenarios(IN_NEW_NETWORK, { KMM_E2E_MATERIAL: MATERIAL }, selection));
+  const material = { KMM_E2E_MATERIAL: MATERIAL };
+  await conclude(
+    REGISTRY === ''
+      ? await inBed(IN_NEW_NETWORK, material, selection)
+      : await runScenarios([], { ...process.env, ...material }, selection),
+  );
+}
+
+/** @param network words that run what follows them in the bed's network */
+function inBed(network: readonly string[], more: NodeJS.ProcessEnv, selection: readonly string[]): Promise<number> {
+  return runScenarios(network, { ...environmentWithoutProxies(), ...more }, selection);
 }
 
 async function conclude(code: number): Promise<void> {
@@ -86,21 +116,15 @@ async function joinBed(directory: string): Promise<readonly string[]> {
   return ['nsenter', `--net=/proc/${pid}/ns/net`, '--'];
 }
 
-async function prepare(
-  selection: readonly string[],
-  software: Software,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<void> {
+async function prepare(make: (making: Making) => Promise<RunMaterial>, making: Making): Promise<void> {
   if (process.getuid?.() !== 0) {
-    throw new Error('make e2e needs root: it makes a network namespace and a disk with files of root.');
+    throw new Error('make e2e needs root: it makes images and disks with files of root, and a network namespace.');
   }
   await rm(FOLDER, { recursive: true, force: true });
   await mkdir(FOLDER, { recursive: true });
-  await ensureDebianPackages(progress, signal, E2E_PACKAGES);
-  progress.done();
-  const material = await bedMaterial(await selectsBuilds(selection), software, { progress, signal });
-  await writeFile(MATERIAL, JSON.stringify(material));
+  await ensureDebianPackages(making.progress, making.signal, E2E_PACKAGES);
+  making.progress.done();
+  await writeFile(MATERIAL, JSON.stringify(await make(making)));
 }
 
 async function selectsBuilds(selection: readonly string[]): Promise<boolean> {
@@ -110,19 +134,17 @@ async function selectsBuilds(selection: readonly string[]): Promise<boolean> {
 
 /** Ctrl-C reaches vitest as it reaches us; its end, however it comes, takes along a bed that it started. */
 async function runScenarios(
-  [program = '', ...words]: readonly string[],
-  more: NodeJS.ProcessEnv,
+  before: readonly string[],
+  env: NodeJS.ProcessEnv,
   selection: readonly string[],
 ): Promise<number> {
   // A report of an earlier run must never be counted for this one.
   await rm(REPORT, { force: true });
   const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${REPORT}`];
   const vitest = ['vitest', 'run', '--config', 'test/e2e/vitest.config.ts', ...reporters, ...selection];
+  const [program = '', ...words] = [...before, ...vitest];
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [...words, ...vitest], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...environmentWithoutProxies(), ...more },
-    });
+    const child = spawn(program, words, { stdio: ['ignore', 'inherit', 'inherit'], env });
     child.once('error', (cause) => reject(new Error(`cannot run ${program}: ${cause.message}`, { cause })));
     child.once('close', (code) => resolve(code ?? 1));
   });

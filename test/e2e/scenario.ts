@@ -1,6 +1,6 @@
-/** What scenarios stand on: the bed of the run, and the Module kmm_hello as a user writes it. */
+/** What scenarios stand on: the cluster of the run, and the Module kmm_hello as a user writes it. */
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, inject } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, inject, type TestContext } from 'vitest';
 
 import {
   type IMAGE_BUILD_ROLE,
@@ -11,19 +11,21 @@ import {
   readyLabel,
 } from '../../src/api/labels.ts';
 import { MODULES, type Module } from '../../src/api/module.ts';
-import { type Node, PODS, type Pod } from '../../src/kube/core.ts';
+import { NODES, type Node, PODS, type Pod } from '../../src/kube/core.ts';
 import type { Condition } from '../../src/kube/objects.ts';
 import { AdminError } from '../harness/admin.ts';
 import { NAMESPACES } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { ModuleBuilder } from '../harness/modules.ts';
-import { attachBed, type Bed } from './bed/bed.ts';
-import { diagnose } from './bed/diagnostics.ts';
-import { DEVICE_PLUGIN_IMAGE, HELLO_REPOSITORY } from './bed/images.ts';
+import { attachBed, Bed } from './bed/bed.ts';
+import { DEVICE_PLUGIN_IMAGE, HELLO_REPOSITORY, TOOLS_IMAGE } from './bed/images.ts';
 import type { Kernel } from './bed/kernels.ts';
-import type { VirtualNode } from './bed/virtual-node.ts';
+import { diagnose } from './diagnostics.ts';
+import { ForeignCluster } from './foreign/cluster.ts';
 import { moduleEvents } from './guest.ts';
 import { type HelloMapping, helloModule, readerPod } from './hello/module.ts';
+import type { RealNode } from './real-node.ts';
+import type { TestedCluster } from './tested-cluster.ts';
 
 /** Milliseconds that anything which runs in a guest may take: seconds on a quiet machine, minutes on one that tests something else too. */
 const PATIENCE_MS = 600_000;
@@ -38,13 +40,13 @@ interface ReaderOptions {
 }
 
 interface ScenarioOptions {
-  /** It has images built in the cluster. */
+  /** It has images built in the cluster, which takes a bed. */
   readonly builds?: boolean;
 }
 
 /** Call it at the top level of a scenario's file. */
-export function useScenario(namespace: string, options: ScenarioOptions = {}): Scenario {
-  const scenario = new Scenario(namespace, options);
+export function useScenario(name: string, options: ScenarioOptions = {}): Scenario {
+  const scenario = new Scenario(`kmm-e2e-${name}`, options);
   beforeAll(() => scenario.start());
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') await scenario.tell(task.name);
@@ -59,7 +61,8 @@ export class Scenario {
   readonly ref: { readonly namespace: string; readonly name: string };
   readonly #patienceMs: number;
   readonly #builds: boolean;
-  #bed: Bed | undefined;
+  #cluster: TestedCluster | undefined;
+  #hasNamespace = false;
 
   constructor(namespace: string, { builds = false }: ScenarioOptions) {
     this.namespace = namespace;
@@ -68,80 +71,108 @@ export class Scenario {
     this.ref = { namespace, name: 'hello' };
   }
 
+  get cluster(): TestedCluster {
+    if (this.#cluster === undefined) throw new Error('the scenario is started before its first test, not before');
+    return this.#cluster;
+  }
+
+  /** @throws Error where the cluster is none of ours: nobody can turn its machines off */
   get bed(): Bed {
-    if (this.#bed === undefined) throw new Error('the scenario is started before its first test, not before');
-    return this.#bed;
+    const { cluster } = this;
+    if (cluster instanceof Bed) return cluster;
+    throw new Error(`${this.namespace} needs machines of ours: run it on a bed`);
+  }
+
+  /** The bed; on a cluster of somebody else's the test is skipped. */
+  bedOr(skip: TestContext['skip']): Bed {
+    if (this.cluster instanceof Bed) return this.cluster;
+    return skip('it needs machines, a registry or an operator of ours');
   }
 
   async start(): Promise<void> {
-    const bed = await attachBed(inject('bedDirectory'));
-    this.#bed = bed;
-    if (this.#builds && !bed.builds)
+    const place = inject('place');
+    this.#cluster = 'bed' in place ? await attachBed(place.bed) : ForeignCluster.attach(place.foreign);
+    if (this.#builds && !this.bed.builds)
       throw new Error('this bed was started for scenarios that build nothing: start another');
-    await bed.admin.create(NAMESPACES, { metadata: { name: this.namespace } });
+    // Loaders have what Pod Security's `privileged` alone allows.
+    const labels = { 'pod-security.kubernetes.io/enforce': 'privileged' };
+    await this.cluster.admin.create(NAMESPACES, { metadata: { name: this.namespace, labels } });
+    this.#hasNamespace = true;
   }
 
   /** Leaves the nodes as they were found, also after a failure: on, Ready, and without the module. */
   async stop(): Promise<void> {
-    const { bed } = this;
+    const { cluster } = this;
     try {
-      await bed.restore();
-      await bed.admin.delete(MODULES, this.ref);
+      // One that was there before is somebody's.
+      if (!this.#hasNamespace) return;
+      await cluster.restore();
+      await cluster.admin.delete(MODULES, this.ref);
       await this.untilGone();
-      await bed.admin.delete(NAMESPACES, { name: this.namespace });
+      await cluster.admin.delete(NAMESPACES, { name: this.namespace });
       await eventually(async () => expect(await this.pods()).toEqual([]), {
         what: `the pods of ${this.namespace} to be gone`,
         timeoutMs: PATIENCE_MS,
         intervalMs: INTERVAL_MS,
       });
     } finally {
-      await bed.admin.close();
+      await cluster.close();
     }
   }
 
   /** Prints what a person would look at after a failure. */
   async tell(test: string): Promise<void> {
     const folder = join('out', 'e2e', `${this.namespace}-${test.replaceAll(/[^a-z0-9]+/gi, '-').slice(0, 60)}`);
-    process.stderr.write(`\n${await diagnose(this.bed, folder)}\n`);
+    process.stderr.write(`\n${await diagnose(this.cluster, folder)}\n`);
   }
 
   /** kmm_hello with its device plugin. */
   helloWithPlugin(): ModuleBuilder {
-    return this.hello().withDevicePlugin({ image: DEVICE_PLUGIN_IMAGE });
+    return this.hello().withDevicePlugin({ image: this.image(DEVICE_PLUGIN_IMAGE) });
   }
 
   /** kmm_hello as docs/usage/loader-containers.md has it, from a prebuilt image for each kernel. */
   hello(): ModuleBuilder {
-    return this.helloFrom({ containerImage: `${HELLO_REPOSITORY}:\${KERNEL_FULL_VERSION}` });
+    return this.helloFrom({ containerImage: this.image(`${HELLO_REPOSITORY}:\${KERNEL_FULL_VERSION}`) });
   }
 
   /** The same, with its image from elsewhere. */
   helloFrom(mapping: HelloMapping): ModuleBuilder {
-    return helloModule(this.ref, [{ regexp: '-cloud-amd64$', ...mapping }]);
+    return helloModule(this.ref, this.cluster.selector, [{ regexp: '.+', ...mapping }]);
   }
 
   /** The same, with a mapping for each kernel. */
   helloFor(mappingOf: (kernel: Kernel) => HelloMapping): ModuleBuilder {
     return helloModule(
       this.ref,
+      this.cluster.selector,
       this.bed.kernels.map((kernel) => ({ literal: kernel.release, ...mappingOf(kernel) })),
     );
   }
 
+  /** The reference of an image of the tests'. */
+  image(name: string): string {
+    return `${this.cluster.registry}/${name}`;
+  }
+
+  node({ name }: RealNode): Promise<Node> {
+    return this.cluster.admin.get(NODES, { name });
+  }
+
   async apply(module: ModuleBuilder): Promise<void> {
-    await this.bed.admin.create(MODULES, module.build());
+    await this.cluster.admin.create(MODULES, module.build());
   }
 
   module(): Promise<Module> {
-    return this.bed.admin.get(MODULES, this.ref);
+    return this.cluster.admin.get(MODULES, this.ref);
   }
 
   async deleteModule(): Promise<void> {
-    await this.bed.admin.delete(MODULES, this.ref);
+    await this.cluster.admin.delete(MODULES, this.ref);
   }
 
-  /** The Module once it says of its present generation that so many nodes have it and nothing is in progress or wrong. */
-  untilLoaded(nodes: number): Promise<Module> {
+  /** The Module once it says of its present generation that so many nodes, or all, have it and nothing is in progress or wrong. */
+  untilLoaded(nodes = this.cluster.nodes.length): Promise<Module> {
     return this.eventually(`Module ${this.ref.name} to be loaded on ${nodes} nodes`, async () => {
       const module = await this.module();
       expect(module.status).toMatchObject({
@@ -181,11 +212,11 @@ export class Scenario {
   pods(role?: Role | typeof IMAGE_BUILD_ROLE): Promise<readonly Pod[]> {
     const labels =
       role === undefined ? {} : { labelSelector: `${MODULE_NAME_LABEL}=${this.ref.name},${ROLE_LABEL}=${role}` };
-    return this.bed.admin.list(PODS, { namespace: this.namespace, ...labels });
+    return this.cluster.admin.list(PODS, { namespace: this.namespace, ...labels });
   }
 
   /** The loader pod of a node. */
-  async loaderOn({ name }: VirtualNode): Promise<Pod> {
+  async loaderOn({ name }: RealNode): Promise<Pod> {
     const found = (await this.pods('module-loader')).filter(({ spec }) => spec?.nodeName === name);
     const [pod] = found;
     if (pod === undefined || found.length > 1) throw new Error(`${found.length} loaders on ${name}`);
@@ -193,10 +224,8 @@ export class Scenario {
   }
 
   /** What the Module has on a node: values of its load and ready labels. */
-  async marks({
-    name,
-  }: VirtualNode): Promise<{ readonly load: string | undefined; readonly ready: string | undefined }> {
-    const { labels = {} } = (await this.bed.node(name)).metadata;
+  async marks(node: RealNode): Promise<{ readonly load: string | undefined; readonly ready: string | undefined }> {
+    const { labels = {} } = (await this.node(node)).metadata;
     return { load: labels[loadLabel(this.ref)], ready: labels[readyLabel(this.ref)] };
   }
 
@@ -214,14 +243,15 @@ export class Scenario {
    */
   async startReader(
     name: string,
-    node: VirtualNode,
+    node: RealNode,
     script: string,
     { phases = ['Succeeded', 'Failed'], resource }: ReaderOptions = {},
   ): Promise<Pod> {
-    const pod = readerPod({ namespace: this.namespace, name }, node.name, script, resource);
-    await this.bed.controlPlane.kubectl(['create', '-f', '-'], { input: JSON.stringify(pod) });
+    const reader = { node: node.name, image: this.image(TOOLS_IMAGE), script, resource };
+    const pod = readerPod({ namespace: this.namespace, name }, reader);
+    await this.cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(pod) });
     return this.eventually(`pod ${name} to be ${phases.join(' or ')}`, async () => {
-      const found = await this.bed.admin.get(PODS, { namespace: this.namespace, name });
+      const found = await this.cluster.admin.get(PODS, { namespace: this.namespace, name });
       const phase = found.status?.phase ?? '';
       if (!phases.includes(phase)) throw new Error(`it is ${phase}: ${JSON.stringify(found.status)}`);
       return found;
@@ -229,16 +259,16 @@ export class Scenario {
   }
 
   async deletePod(name: string): Promise<void> {
-    await this.bed.admin.delete(PODS, { namespace: this.namespace, name }, { gracePeriodSeconds: 1 });
+    await this.cluster.admin.delete(PODS, { namespace: this.namespace, name }, { gracePeriodSeconds: 1 });
   }
 
   log(pod: string): Promise<string> {
-    return this.bed.controlPlane.kubectl(['logs', '-n', this.namespace, pod]);
+    return this.cluster.kubectl(['logs', '-n', this.namespace, pod]);
   }
 
-  /** What the kernels of both nodes noted of the module so far: to be compared with later. */
+  /** What the kernels of the nodes noted of the module so far: to be compared with later. */
   async kernelRecords(): Promise<Readonly<Record<string, readonly string[]>>> {
-    const entries = this.bed.nodes.map(async (node) => [node.name, await moduleEvents(node)] as const);
+    const entries = this.cluster.nodes.map(async (node) => [node.name, await moduleEvents(node)] as const);
     return Object.fromEntries(await Promise.all(entries));
   }
 

@@ -13,7 +13,7 @@ export default defineConfig({
   test: {
     name: 'e2e',
     include: ['test/e2e/scenarios/**/*.test.ts'],
-    globalSetup: ['test/e2e/bed/global-setup.ts'],
+    globalSetup: ['test/e2e/global-setup.ts'],
     // Scenarios share two nodes, and one kernel module is loaded in one way at a time.
     fileParallelism: false,
     sequence: { sequencer: ByName },

@@ -56,6 +56,11 @@ export class AdminClient {
     return new AdminClient(entry.cluster.server, new Agent({ connect: { ca, cert, key }, connections: 32 }));
   }
 
+  /** @param server URL of what signs in for us, as `kubectl proxy` does */
+  static at(server: string): AdminClient {
+    return new AdminClient(server, new Agent({ connections: 32 }));
+  }
+
   get<T extends KubeObject>(resource: Resource<T>, ref: Ref): Promise<T> {
     return this.#call('GET', pathOf(resource, ref.namespace, ref.name));
   }

@@ -47,7 +47,7 @@ export async function newestKernel(signal?: AbortSignal): Promise<KernelHeaders>
   const release = newestOf(depends.stdout);
   if (release === undefined)
     throw new Error('apt knows of no headers of a kernel: run `apt-get update` on a Debian machine');
-  return inCache(signal, (cache) => unpackedHeaders(cache, release, signal));
+  return headersOf(release, signal);
 }
 
 /**
@@ -61,11 +61,20 @@ export function newestSeries(packages: readonly string[]): string {
 }
 
 /**
+ * Headers of a kernel of Debian's.
+ *
+ * @throws Error where the machine's package sources have none for it
+ */
+export function headersOf(release: string, signal?: AbortSignal): Promise<KernelHeaders> {
+  return inCache(signal, (cache) => unpackedHeaders(cache, release, signal));
+}
+
+/**
  * The realtime flavour of a kernel, which neither takes the modules of the other one: their vermagic differs by
  * `preempt_rt`. Two kernels of one series and flavour do take each other's, as long as the versions of their symbols are the same.
  */
 export function realtimeFlavour(release: string, signal?: AbortSignal): Promise<KernelHeaders> {
-  return inCache(signal, (cache) => unpackedHeaders(cache, release.replace('-cloud-', '-rt-'), signal));
+  return headersOf(release.replace('-cloud-', '-rt-'), signal);
 }
 
 /** No other run of this machine is in there meanwhile. */

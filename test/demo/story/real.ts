@@ -6,7 +6,7 @@ import { NODES, PODS } from '../../../src/kube/core.ts';
 import type { Material } from '../../e2e/bed/bed.ts';
 import { helloBuildArgs, inlineDockerfile } from '../../e2e/bed/building.ts';
 import { REGISTRY } from '../../e2e/bed/guest-config.ts';
-import { DEVICE_PLUGIN_IMAGE, push } from '../../e2e/bed/images.ts';
+import { DEVICE_PLUGIN_IMAGE, push, TOOLS_IMAGE } from '../../e2e/bed/images.ts';
 import type { Kernel } from '../../e2e/bed/kernels.ts';
 import { nodePlace } from '../../e2e/bed/network.ts';
 import { linkPrograms, startBedRegistry } from '../../e2e/bed/programs.ts';
@@ -90,7 +90,7 @@ async function boot({ controlPlane, signal }: Scene, material: Material): Promis
     { disk: material.disk, authority: { certificate: pki.ca, key: pki.caKey } },
   );
   await node.start(material.kernels[0]);
-  await Promise.all(material.images.map((image) => push(image, signal)));
+  await Promise.all(material.images.map((image) => push(image, { registry: REGISTRY, insecure: true }, signal)));
   return node;
 }
 
@@ -103,9 +103,9 @@ async function builtHello(node: VirtualNode, kernel: Kernel) {
     selector: { 'kubernetes.io/hostname': BUILDER },
   };
   const containerImage = `${REGISTRY}/built/kmm-hello:\${KERNEL_FULL_VERSION}`;
-  return helloModule(HELLO, [{ literal: kernel.release, containerImage, build }])
-    .withSelector({ 'kubernetes.io/hostname': node.name })
-    .withDevicePlugin({ image: DEVICE_PLUGIN_IMAGE })
+  const selector = { 'kubernetes.io/hostname': node.name };
+  return helloModule(HELLO, selector, [{ literal: kernel.release, containerImage, build }])
+    .withDevicePlugin({ image: `${REGISTRY}/${DEVICE_PLUGIN_IMAGE}` })
     .build();
 }
 
@@ -127,7 +127,7 @@ function untilLoaded({ admin, signal }: Scene, node: VirtualNode): Promise<undef
 }
 
 function untilRead({ admin, controlPlane, signal, narrator }: Scene, node: VirtualNode, release: string) {
-  const pod = readerPod(READER, node.name, 'cat /dev/kmm_hello');
+  const pod = readerPod(READER, { node: node.name, image: `${REGISTRY}/${TOOLS_IMAGE}`, script: 'cat /dev/kmm_hello' });
   return controlPlane.kubectl(['create', '-f', '-'], { input: JSON.stringify(pod), signal }).then(() =>
     untilSo('the pod', signal, async () => {
       const { status } = await admin.get(PODS, READER);

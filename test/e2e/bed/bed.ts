@@ -9,8 +9,10 @@ import { AdminClient } from '../../harness/admin.ts';
 import { attachControlPlane, type ControlPlane, startControlPlane } from '../../harness/control-plane.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { freePorts } from '../../harness/ports.ts';
+import type { RunOptions } from '../../harness/run.ts';
+import type { TestedCluster } from '../tested-cluster.ts';
 import { startDns } from './dns.ts';
-import { LOCKED_REGISTRY, SERVER_ADDRESSES } from './guest-config.ts';
+import { LOCKED_REGISTRY, REGISTRY, SERVER_ADDRESSES } from './guest-config.ts';
 import { type BedImage, push } from './images.ts';
 import { InstalledOperator } from './installed-operator.ts';
 import type { Kernel } from './kernels.ts';
@@ -68,7 +70,9 @@ export async function startBed(material: Material, progress: Progress, signal: A
     await startBedRegistry(directory, LOCKED_REGISTRY, user);
     const bed = await Bed.around(controlPlane, material);
     if (material.services !== undefined) await startDns(material.services.dns, controlPlane);
-    const pushed = Promise.all(imagesOf(material).map((image) => push(image, signal)));
+    const pushed = Promise.all(
+      imagesOf(material).map((image) => push(image, { registry: REGISTRY, insecure: true }, signal)),
+    );
     progress.start('Booting two nodes (about half a minute)');
     await bed.createNodes();
     await Promise.all([bed.vm1.start(bed.kernels[0]), bed.vm2.start(bed.kernels[1])]);
@@ -89,7 +93,7 @@ export async function attachBed(directory: string): Promise<Bed> {
   return Bed.around(await attachControlPlane(directory), material);
 }
 
-export class Bed {
+export class Bed implements TestedCluster {
   readonly controlPlane: ControlPlane;
   readonly admin: AdminClient;
   readonly kernels: readonly [newer: Kernel, older: Kernel];
@@ -97,6 +101,8 @@ export class Bed {
   readonly vm1: VirtualNode;
   readonly vm2: VirtualNode;
   readonly operator: BedOperator;
+  readonly registry = REGISTRY;
+  readonly selector = { 'kubernetes.io/os': 'linux' };
 
   private constructor(controlPlane: ControlPlane, admin: AdminClient, material: Material) {
     this.controlPlane = controlPlane;
@@ -130,6 +136,18 @@ export class Bed {
 
   get nodes(): readonly VirtualNode[] {
     return [this.vm1, this.vm2];
+  }
+
+  kubectl(args: readonly string[], options?: RunOptions): Promise<string> {
+    return this.controlPlane.kubectl(args, options);
+  }
+
+  operatorLog(): Promise<string> {
+    return this.operator.log();
+  }
+
+  close(): Promise<void> {
+    return this.admin.close();
   }
 
   /** Writes disk and configuration of nodes that have none yet. */

@@ -21,15 +21,15 @@ import { productImage } from './product-image.ts';
 import { pathOf } from './programs.ts';
 
 /** gcc, make and the headers of the kernel. */
-function toolchainReference(release: string): string {
-  return `${REGISTRY}/toolchain:${tagSafe(release)}`;
+function toolchainName(release: string): string {
+  return `toolchain:${tagSafe(release)}`;
 }
 
 /** Nothing but the sources, for Dockerfiles that have no build context. */
-const SOURCES_IMAGE = `${REGISTRY}/kmm-hello-sources:1`;
+const SOURCES_IMAGE = 'kmm-hello-sources:1';
 
 /** Debian's docker-registry, in the place of the one that the chart names. */
-export const REGISTRY_IMAGE = `${REGISTRY}/docker-registry:1`;
+export const REGISTRY_IMAGE = 'docker-registry:1';
 
 /**
  * Arguments of the Dockerfile of {@link helloSources}. Each kernel has a mapping of its own for it: KERNEL_FULL_VERSION, which a FROM line
@@ -37,8 +37,8 @@ export const REGISTRY_IMAGE = `${REGISTRY}/docker-registry:1`;
  */
 export function helloBuildArgs(kernel: Kernel) {
   return [
-    { name: 'TOOLCHAIN', value: toolchainReference(kernel.release) },
-    { name: 'RUNTIME', value: TOOLS_IMAGE },
+    { name: 'TOOLCHAIN', value: `${REGISTRY}/${toolchainName(kernel.release)}` },
+    { name: 'RUNTIME', value: `${REGISTRY}/${TOOLS_IMAGE}` },
   ];
 }
 
@@ -53,7 +53,7 @@ export async function compilingImages(
     onCold: () => making.progress.start('Making an image with a compiler (about a minute)'),
   });
   const toolchains = kernels.map(({ release }) => ({
-    reference: toolchainReference(release),
+    name: toolchainName(release),
     source: `oci:${layout}:${toolchainTag(release)}`,
   }));
   return [...toolchains, await sourcesImage(making)];
@@ -83,7 +83,7 @@ export async function helloSources(): Promise<Readonly<Record<string, string>>> 
 /** The same Dockerfile, with its sources out of an image. */
 export async function inlineDockerfile(): Promise<string> {
   const { Dockerfile = '' } = await helloSources();
-  return Dockerfile.replace('COPY . ', `COPY --from=${SOURCES_IMAGE} / `);
+  return Dockerfile.replace('COPY . ', `COPY --from=${REGISTRY}/${SOURCES_IMAGE} / `);
 }
 
 async function registryImage(making: Making): Promise<BedImage> {
@@ -91,7 +91,7 @@ async function registryImage(making: Making): Promise<BedImage> {
   const libraries = await librariesOf(program, making.signal);
   return image(
     {
-      reference: REGISTRY_IMAGE,
+      name: REGISTRY_IMAGE,
       recipe: await Promise.all([program, ...libraries].map((path) => readFile(path))),
       dockerfile: 'FROM scratch\nCOPY . /\nENV PATH=/bin\n',
       async fill(context) {
@@ -107,7 +107,7 @@ async function sourcesImage(making: Making): Promise<BedImage> {
   const { Dockerfile: _, ...files } = await helloSources();
   return image(
     {
-      reference: SOURCES_IMAGE,
+      name: SOURCES_IMAGE,
       recipe: [JSON.stringify(files)],
       dockerfile: 'FROM scratch\nCOPY . /\n',
       async fill(context) {

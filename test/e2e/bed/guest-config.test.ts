@@ -20,8 +20,10 @@ test('a guest finds the other node and its pods on the wire between them', () =>
 });
 
 test('containerd, Debian’s and the newest, pulls from the bed’s registry over plain HTTP, its pause image too', () => {
-  expect(files['containerd.toml']).toContain(`sandbox_image = "${PAUSE_IMAGE}"`);
-  expect(guestFiles({ ...guest, software: 'newest' })['containerd.toml']).toContain(`sandbox = "${PAUSE_IMAGE}"`);
+  expect(files['containerd.toml']).toContain(`sandbox_image = "${REGISTRY}/${PAUSE_IMAGE}"`);
+  expect(guestFiles({ ...guest, software: 'newest' })['containerd.toml']).toContain(
+    `sandbox = "${REGISTRY}/${PAUSE_IMAGE}"`,
+  );
   expect(files[`certs.d/${REGISTRY}/hosts.toml`]).toContain(`server = "http://${REGISTRY}"`);
 });
 

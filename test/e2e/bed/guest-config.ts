@@ -14,7 +14,8 @@ export const SERVICE_IP = '10.0.0.1';
 export const SERVER_ADDRESSES = [HOST_ADDRESS, SERVICE_IP];
 /** Of the cluster's DNS, where kubelets say it is; the guests take it to port 53 of the host. */
 const DNS_IP = '10.0.0.10';
-export const PAUSE_IMAGE = `${REGISTRY}/pause:1`;
+/** In the bed's registry. */
+export const PAUSE_IMAGE = 'pause:1';
 
 /** All pods of the bed. */
 const POD_NETWORKS = '10.244.0.0/16';
@@ -140,7 +141,7 @@ function kubeProxyConfiguration({ name }: GuestIdentity) {
 const CONTAINERD: Readonly<Record<Software, string>> = {
   debian: `version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "${PAUSE_IMAGE}"
+  sandbox_image = "${REGISTRY}/${PAUSE_IMAGE}"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "/etc/bed/certs.d"
   [plugins."io.containerd.grpc.v1.cri".cni]
@@ -149,7 +150,7 @@ const CONTAINERD: Readonly<Record<Software, string>> = {
 `,
   newest: `version = 3
 [plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "${PAUSE_IMAGE}"
+  sandbox = "${REGISTRY}/${PAUSE_IMAGE}"
 [plugins."io.containerd.cri.v1.images".registry]
   config_path = "/etc/bed/certs.d"
 [plugins."io.containerd.cri.v1.runtime".cni]

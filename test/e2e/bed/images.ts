@@ -1,4 +1,4 @@
-/** The images that run on the bed's nodes. Each is made once, as an archive in the cache, and pushed to every bed's registry. */
+/** The images that run on nodes. Each is made once, as an archive in the cache, and pushed to every bed's registry. */
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -10,39 +10,52 @@ import { compiledModule } from '../../harness/kernel-modules.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import { helloDevicePlugin, sampleDevicePlugin } from './binaries.ts';
 import { type Making, made } from './cache.ts';
-import { PAUSE_IMAGE, REGISTRY } from './guest-config.ts';
-import type { Kernel } from './kernels.ts';
+import { PAUSE_IMAGE } from './guest-config.ts';
 
 /** Of /etc/modprobe.d: the module's one parameter. */
 export const HELLO_OPTIONS = 'options kmm_hello who=kubernetes\n';
 /** Folder of kmm_hello's sources. */
 export const HELLO = join(import.meta.dirname, '..', 'hello');
 
-/** An image in the cache, and where it is to be found in the bed's registry. */
+/** An image in the cache, and what it is called in whatever registry it is pushed to. */
 export interface BedImage {
-  readonly reference: string;
+  /** Repository and tag, as `tools:1`: a reference without its registry. */
+  readonly name: string;
   /** As skopeo names it: `oci-archive:PATH`, `oci:PATH:TAG`. */
   readonly source: string;
   /** It is large, and only nodes pull it: zstd unpacks several times faster than gzip, which counts under emulation. */
   readonly zstd?: true;
 }
 
-/** busybox, and kmod's own modprobe: enough to load a module, and to read from a device. */
-export const TOOLS_IMAGE = `${REGISTRY}/tools:1`;
+/** busybox, and kmod's own modprobe: enough to load a module, to read from a device, and to ask a kernel. */
+export const TOOLS_IMAGE = 'tools:1';
 /** A loader image for each kernel, under the tag of its release. */
-export const HELLO_REPOSITORY = `${REGISTRY}/kmm-hello`;
+export const HELLO_REPOSITORY = 'kmm-hello';
 /** As tag a kernel's release, in the place of whose module there is one of its realtime flavour, called kmm_wrong. */
-export const MISMATCHED_REPOSITORY = `${REGISTRY}/kmm-mismatched`;
-export const DEVICE_PLUGIN_IMAGE = `${REGISTRY}/kmm-hello-device-plugin:1`;
+export const MISMATCHED_REPOSITORY = 'kmm-mismatched';
+export const DEVICE_PLUGIN_IMAGE = 'kmm-hello-device-plugin:1';
 
 /** Kubernetes' own, as it is: it offers example.com/resource, and mounts a file of the node's /tmp for each device. */
-export const SAMPLE_PLUGIN_IMAGE = `${REGISTRY}/sample-device-plugin:1`;
+export const SAMPLE_PLUGIN_IMAGE = 'sample-device-plugin:1';
 
 /** All images of the bed, for its kernels. */
-export async function bedImages(
-  [newer, older]: readonly [Kernel, Kernel],
+export async function bedImages(kernels: readonly KernelHeaders[], making: Making): Promise<readonly BedImage[]> {
+  const { tools, images } = await commonImages(making);
+  const loaders: BedImage[] = [];
+  for (const kernel of kernels) {
+    loaders.push(await helloImage(kernel, tools, making));
+    const madeFor = await realtimeFlavour(kernel.release, making.signal);
+    loaders.push(
+      await loaderImage({ repository: MISMATCHED_REPOSITORY, kernel, madeFor, file: 'kmm_wrong' }, tools, making),
+    );
+  }
+  return [...images, ...loaders];
+}
+
+/** Those that are the same whatever kernels nodes run; `tools` is one of them. */
+export async function commonImages(
   making: Making,
-): Promise<readonly BedImage[]> {
+): Promise<{ readonly tools: BedImage; readonly images: readonly BedImage[] }> {
   const tools = await toolsImage(making);
   const images = [
     await pauseImage(making),
@@ -50,19 +63,23 @@ export async function bedImages(
     await pluginImage(DEVICE_PLUGIN_IMAGE, await helloDevicePlugin(making), making),
     await pluginImage(SAMPLE_PLUGIN_IMAGE, await sampleDevicePlugin(making), making),
   ];
-  const loader = (image: LoaderImage) => loaderImage(image, tools, making);
-  for (const kernel of [newer, older]) {
-    images.push(await loader({ repository: HELLO_REPOSITORY, kernel, madeFor: kernel, file: 'kmm_hello' }));
-    const madeFor = await realtimeFlavour(kernel.release, making.signal);
-    images.push(await loader({ repository: MISMATCHED_REPOSITORY, kernel, madeFor, file: 'kmm_wrong' }));
-  }
-  return images;
+  return { tools, images };
 }
 
-export async function push({ reference, source, zstd }: BedImage, signal: AbortSignal): Promise<void> {
-  const insecure = ['--dest-tls-verify=false', '--insecure-policy'];
+/** What loads kmm_hello into a kernel. */
+export function helloImage(kernel: KernelHeaders, tools: BedImage, making: Making): Promise<BedImage> {
+  return loaderImage({ repository: HELLO_REPOSITORY, kernel, madeFor: kernel, file: 'kmm_hello' }, tools, making);
+}
+
+/** @param insecure the registry speaks plain HTTP, or nobody knows who signed its certificate */
+export async function push(
+  { name, source, zstd }: BedImage,
+  { registry, insecure = false }: { readonly registry: string; readonly insecure?: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const options = ['--insecure-policy', ...(insecure ? ['--dest-tls-verify=false'] : [])];
   const compress = zstd === true ? ['--dest-compress-format=zstd', '--dest-compress-level=3'] : [];
-  await runOrThrow('skopeo', ['copy', '--quiet', ...insecure, ...compress, source, `docker://${reference}`], {
+  await runOrThrow('skopeo', ['copy', '--quiet', ...options, ...compress, source, `docker://${registry}/${name}`], {
     signal,
   });
 }
@@ -71,7 +88,7 @@ async function pauseImage(making: Making): Promise<BedImage> {
   const source = join(import.meta.dirname, 'pause.c');
   return image(
     {
-      reference: PAUSE_IMAGE,
+      name: PAUSE_IMAGE,
       recipe: [await readFile(source)],
       dockerfile: 'FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n',
       async fill(context, signal) {
@@ -82,7 +99,9 @@ async function pauseImage(making: Making): Promise<BedImage> {
   );
 }
 
-const APPLETS = ['sh', 'cat', 'grep', 'ls', 'sleep', 'echo', 'head', 'test', 'true', 'uname'];
+const SHELL_APPLETS = ['sh', 'cat', 'grep', 'ls', 'sleep', 'echo', 'head', 'test', 'true', 'uname'];
+/** For asking the kernel of a node, where the machine is not ours. */
+const APPLETS = [...SHELL_APPLETS, 'dmesg', 'mkdir', 'mount', 'pgrep', 'rmdir'];
 const KMOD_NAMES = ['modprobe', 'modinfo', 'insmod', 'rmmod', 'lsmod', 'depmod'];
 
 async function toolsImage(making: Making): Promise<BedImage> {
@@ -90,7 +109,7 @@ async function toolsImage(making: Making): Promise<BedImage> {
   const contents = await Promise.all(paths.map((path) => readFile(path)));
   return image(
     {
-      reference: TOOLS_IMAGE,
+      name: TOOLS_IMAGE,
       recipe: [...APPLETS, ...KMOD_NAMES, ...contents],
       dockerfile: 'FROM scratch\nCOPY . /\nENV PATH=/sbin:/bin\nCMD ["/bin/sh"]\n',
       async fill(context) {
@@ -122,10 +141,10 @@ export async function copyInto(root: string, programs: Readonly<Record<string, s
   }
 }
 
-function pluginImage(reference: string, program: string, making: Making): Promise<BedImage> {
+function pluginImage(name: string, program: string, making: Making): Promise<BedImage> {
   return image(
     {
-      reference,
+      name,
       recipe: [basename(program)],
       dockerfile: 'FROM scratch\nCOPY device-plugin /device-plugin\nENTRYPOINT ["/device-plugin"]\n',
       fill: (context) => copyFile(program, join(context, 'device-plugin')),
@@ -137,7 +156,7 @@ function pluginImage(reference: string, program: string, making: Making): Promis
 interface LoaderImage {
   readonly repository: string;
   /** Whose folder the module is in. */
-  readonly kernel: Kernel;
+  readonly kernel: KernelHeaders;
   readonly madeFor: KernelHeaders;
   /** What the module's file is called. */
   readonly file: string;
@@ -153,7 +172,7 @@ async function loaderImage(
   const dockerfile = await readFile(join(HELLO, 'Dockerfile'), 'utf8');
   return image(
     {
-      reference: `${repository}:${tagSafe(kernel.release)}`,
+      name: `${repository}:${tagSafe(kernel.release)}`,
       recipe: [kernel.release, file, basename(tools.source), await readFile(module), script],
       dockerfile,
       buildArgs: { BASE: tools.source },
@@ -185,7 +204,7 @@ export async function loaderScript(module: string): Promise<string> {
 }
 
 interface ImageRecipe {
-  readonly reference: string;
+  readonly name: string;
   readonly recipe: readonly (string | Buffer)[];
   readonly dockerfile: string;
   readonly buildArgs?: Readonly<Record<string, string>>;
@@ -195,18 +214,17 @@ interface ImageRecipe {
 
 /** Makes an image of what a few files are copied to. */
 export async function image(recipe: ImageRecipe, making: Making): Promise<BedImage> {
-  const { reference, dockerfile } = recipe;
-  const name = reference.slice(REGISTRY.length + 1).replaceAll(/[:/]/g, '-');
+  const { name, dockerfile } = recipe;
   const archive = await made(
     {
-      name: `image-${name}`,
+      name: `image-${name.replaceAll(/[:/]/g, '-')}`,
       recipe: [dockerfile, ...recipe.recipe],
       what: `Building the image ${name} (seconds)`,
       make: (path, signal) => buildArchive(recipe, path, signal),
     },
     making,
   );
-  return { reference, source: `oci-archive:${archive}` };
+  return { name, source: `oci-archive:${archive}` };
 }
 
 async function buildArchive(recipe: ImageRecipe, to: string, signal: AbortSignal): Promise<void> {
@@ -219,8 +237,8 @@ async function buildArchive(recipe: ImageRecipe, to: string, signal: AbortSignal
     const buildah = buildahIn(folder, signal);
     const args = Object.entries(recipe.buildArgs ?? {}).map(([name, value]) => `--build-arg=${name}=${value}`);
     const file = `--file=${join(folder, 'Dockerfile')}`;
-    await buildah('build', '--quiet', '--isolation=chroot', ...args, file, `--tag=${recipe.reference}`, context);
-    await buildah('push', '--quiet', recipe.reference, `oci-archive:${to}`);
+    await buildah('build', '--quiet', '--isolation=chroot', ...args, file, `--tag=${recipe.name}`, context);
+    await buildah('push', '--quiet', recipe.name, `oci-archive:${to}`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

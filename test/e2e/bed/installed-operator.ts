@@ -8,9 +8,10 @@ import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import type { Bed } from './bed.ts';
 import { REGISTRY_IMAGE } from './building.ts';
+import { REGISTRY } from './guest-config.ts';
 import type { BedOperator } from './operator.ts';
 import type { OperatorPackage } from './operator-package.ts';
-import { productReference } from './product-image.ts';
+import { productName } from './product-image.ts';
 
 const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'kmm');
 const RELEASE = 'kmm';
@@ -57,12 +58,12 @@ export class InstalledOperator implements BedOperator {
   }
 
   async #deploy(more: readonly string[]): Promise<void> {
-    const [repository, tag] = splitTag(this.#package.image.reference);
+    const [repository = '', tag = ''] = this.#package.image.name.split(':');
     const values = [
-      `image.repository=${repository}`,
+      `image.repository=${REGISTRY}/${repository}`,
       `image.tag=${tag}`,
-      `build.builderImage=${productReference('builder')}`,
-      ...(this.#bed.builds ? ['registry.enabled=true', `registry.image=${REGISTRY_IMAGE}`] : []),
+      `build.builderImage=${REGISTRY}/${productName('builder')}`,
+      ...(this.#bed.builds ? ['registry.enabled=true', `registry.image=${REGISTRY}/${REGISTRY_IMAGE}`] : []),
       ...LEASE.map((flag, index) => `extraArgs[${index}]=${flag}`),
       ...more,
     ].flatMap((value) => ['--set', value]);
@@ -126,10 +127,4 @@ export class InstalledOperator implements BedOperator {
   async #scale(replicas: number): Promise<void> {
     await this.#bed.admin.patch(DEPLOYMENTS, { namespace: OPERATOR_NAMESPACE, name: RELEASE }, { spec: { replicas } });
   }
-}
-
-/** The registry's port has a colon too. */
-function splitTag(image: string): readonly [string, string] {
-  const at = image.lastIndexOf(':');
-  return [image.slice(0, at), image.slice(at + 1)];
 }

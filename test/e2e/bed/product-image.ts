@@ -4,16 +4,15 @@ import { join } from 'node:path';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { runOrThrow } from '../../harness/run.ts';
 import type { Making } from './cache.ts';
-import { REGISTRY } from './guest-config.ts';
 import type { BedImage } from './images.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 
 type ProductImage = 'operator' | 'builder';
 
-/** In the bed's registry. */
-export function productReference(name: ProductImage): string {
-  return `${REGISTRY}/kmm-${name}:${packageJson.version}`;
+/** Repository and tag. */
+export function productName(image: ProductImage): string {
+  return `kmm-${image}:${packageJson.version}`;
 }
 
 /** Half a minute where the image's base is there, else 2 minutes. */
@@ -22,5 +21,5 @@ export async function productImage(name: ProductImage, { progress, signal }: Mak
   await runOrThrow(process.execPath, [join(ROOT, 'hack', 'images.ts'), '--only', name], { cwd: ROOT, signal });
   progress.done();
   const layout = join(ROOT, 'out', 'images', `kmm-${name}`);
-  return { reference: productReference(name), source: `oci:${layout}:${packageJson.version}`, zstd: true };
+  return { name: productName(name), source: `oci:${layout}:${packageJson.version}`, zstd: true };
 }

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { eventually } from '../../harness/eventually.ts';
 import { commandLine, signalProcess } from '../../harness/processes.ts';
 import { runOrThrow } from '../../harness/run.ts';
+import { type ExecResult, RealNode } from '../real-node.ts';
 import { type Authority, writeNodeCredentials } from './credentials.ts';
 import { type GuestIdentity, guestFiles } from './guest-config.ts';
 import type { Kernel } from './kernels.ts';
@@ -46,22 +47,19 @@ export interface NodeMaterial {
   readonly wire?: Wire;
 }
 
-/** Output of a command in the guest, both streams. */
-export interface ExecResult {
-  readonly code: number;
-  readonly output: string;
-}
-
 /**
  * A node of the bed. All that is known of it lies in its folder, so that another process of this machine can go on with it: make one with
  * create(), or with attach() where there is one.
  */
-export class VirtualNode {
+export class VirtualNode extends RealNode {
   readonly name: string;
   readonly address: string;
+  /** Its init turns the events on before anything else loads a module. */
+  readonly tracing = '/sys/kernel/tracing';
   readonly #folder: string;
 
   private constructor(folder: string, { name, address }: { readonly name: string; readonly address: string }) {
+    super();
     this.name = name;
     this.address = address;
     this.#folder = folder;
@@ -190,17 +188,6 @@ export class VirtualNode {
       });
       socket.once('connect', () => socket.write(`${Buffer.from(command).toString('base64')}\n`));
     });
-  }
-
-  /** As exec(), tried again until it works within 60 s; a command that fails throws what it said. */
-  async output(command: string): Promise<string> {
-    const { code, output } = await eventually((signal) => this.exec(command, signal), {
-      what: `${this.name} to run \`${command}\``,
-      timeoutMs: 60_000,
-      intervalMs: 500,
-    });
-    if (code !== 0) throw new Error(`\`${command}\` on ${this.name} ended with ${code}: ${output.trim()}`);
-    return output;
   }
 
   /** Off, as by a person who is careful: what was written is on the disk. */

@@ -1,7 +1,6 @@
 /** The Module of kmm_hello, and a pod that reads from its device, as users write them. */
 import { aModule, type Mapping, type ModuleBuilder } from '../../harness/modules.ts';
 import type { ModuleRef } from '../../harness/operated-cluster.ts';
-import { TOOLS_IMAGE } from '../bed/images.ts';
 
 /** The resource that test/e2e/hello/device-plugin offers. */
 export const HELLO_RESOURCE = 'kmm.example.com/hello';
@@ -9,11 +8,15 @@ export const HELLO_RESOURCE = 'kmm.example.com/hello';
 /** What a mapping of kmm_hello says beside its kernels. */
 export type HelloMapping = Omit<Mapping, 'literal' | 'regexp'>;
 
-/** kmm_hello on every node, loaded as docs/usage/loader-containers.md has it, with its image from wherever the mappings say. */
-export function helloModule({ namespace, name }: ModuleRef, mappings: readonly Mapping[]): ModuleBuilder {
+/** kmm_hello on the nodes that have the labels, loaded as docs/usage/loader-containers.md has it, with its image from wherever the mappings say. */
+export function helloModule(
+  { namespace, name }: ModuleRef,
+  selector: Readonly<Record<string, string>>,
+  mappings: readonly Mapping[],
+): ModuleBuilder {
   return aModule(name)
     .inNamespace(namespace)
-    .withSelector({ 'kubernetes.io/os': 'linux' })
+    .withSelector(selector)
     .withSpec({ kernelMappings: mappings })
     .withLoader({
       // Longer than anything is waited for: a loader that spends it has hung, and its test fails.
@@ -29,22 +32,38 @@ export function helloModule({ namespace, name }: ModuleRef, mappings: readonly M
     });
 }
 
+/** What puts a pod on that node, whatever its labels say. */
+export function onNode(name: string) {
+  const matchFields = [{ key: 'metadata.name', operator: 'In', values: [name] }];
+  return {
+    nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchFields }] } },
+  };
+}
+
+interface Reader {
+  readonly node: string;
+  /** Reference of an image that has a shell. */
+  readonly image: string;
+  readonly script: string;
+  readonly resource?: string | undefined;
+}
+
 /**
  * A pod that is given a device on the node and runs the script; the script's name for that of kmm_hello is /dev/kmm_hello. No taint
  * keeps it away: it has to go where the test says.
  */
-export function readerPod({ namespace, name }: ModuleRef, node: string, script: string, resource = HELLO_RESOURCE) {
+export function readerPod({ namespace, name }: ModuleRef, { node, image, script, resource = HELLO_RESOURCE }: Reader) {
   const limits = { [resource]: '1' };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { namespace, name },
     spec: {
-      nodeSelector: { 'kubernetes.io/hostname': node },
+      affinity: onNode(node),
       restartPolicy: 'Never',
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 1,
-      containers: [{ name: 'reader', image: TOOLS_IMAGE, command: ['sh', '-c', script], resources: { limits } }],
+      containers: [{ name: 'reader', image, command: ['sh', '-c', script], resources: { limits } }],
     },
   };
 }

@@ -8,17 +8,19 @@ import { useScenario } from '../scenario.ts';
 const scenario = useScenario('sample');
 
 test('a pod gets the resource of a device plugin that nobody here wrote, where the module is loaded', async () => {
-  const { bed } = scenario;
   // For each device it makes a file there, which the kubelet mounts into the pod that gets it.
   const module = scenario
     .hello()
     .withVolume({ name: 'devices', hostPath: { path: '/tmp', type: 'Directory' } })
-    .withDevicePlugin({ image: SAMPLE_PLUGIN_IMAGE, volumeMounts: [{ name: 'devices', mountPath: '/tmp' }] });
+    .withDevicePlugin({
+      image: scenario.image(SAMPLE_PLUGIN_IMAGE),
+      volumeMounts: [{ name: 'devices', mountPath: '/tmp' }],
+    });
   await scenario.apply(module);
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
 
   await Promise.all(
-    bed.nodes.map(async (node) => {
+    scenario.cluster.nodes.map(async (node) => {
       expect(await isLoaded(node)).toBe(true);
       const name = `user-${node.name}`;
       const pod = await scenario.startReader(name, node, 'ls /tmp', { resource: 'example.com/resource' });

@@ -10,7 +10,7 @@ const scenario = useScenario('reboot');
 
 beforeAll(async () => {
   await scenario.apply(scenario.helloWithPlugin());
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
 });
 
 test('after a reboot into the same kernel the module is loaded again, and the other node sees nothing of it', async () => {
@@ -21,7 +21,7 @@ test('after a reboot into the same kernel the module is loaded again, and the ot
   await scenario.eventually('the module on vm1 in its new boot', async () =>
     expect(await isLoaded(bed.vm1)).toBe(true),
   );
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
 
   expect(await moduleEvents(bed.vm1)).toEqual(['load']);
   expect(await moduleEvents(bed.vm2)).toEqual(before);
@@ -37,9 +37,9 @@ test('after a reboot into the other kernel label, image and module follow, and t
   await scenario.eventually('the module of the older kernel on vm1', async () =>
     expect(await kernelLines(bed.vm1)).toEqual([expect.stringContaining(`made for ${older.release}`)]),
   );
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
 
-  expect((await bed.node('vm1')).metadata.labels?.[KERNEL_LABEL]).toBe(older.release);
+  expect((await scenario.node(bed.vm1)).metadata.labels?.[KERNEL_LABEL]).toBe(older.release);
   expect(await scenario.marks(bed.vm1)).toEqual(await scenario.marks(bed.vm2));
   await scenario.eventually('the DaemonSet of the newer kernel to be gone', async () =>
     expect(await loaderDaemonSets()).toEqual([older.release]),
@@ -54,7 +54,7 @@ test('back on the kernel it had first, the node gets that kernel’s module agai
   await scenario.eventually('the module of the newer kernel on vm1', async () =>
     expect(await kernelLines(bed.vm1)).toEqual([expect.stringContaining(`made for ${newer.release}`)]),
   );
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
 
   expect(await moduleEvents(bed.vm1)).toEqual(['load']);
 });

@@ -9,12 +9,12 @@ const scenario = useScenario('delete');
 
 test('a Module that is deleted is unloaded on every node, and nothing of it is left', async () => {
   await scenario.apply(scenario.hello());
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
 
   await scenario.deleteModule();
   await scenario.untilGone();
 
-  for (const node of scenario.bed.nodes) {
+  for (const node of scenario.cluster.nodes) {
     expect(await isLoaded(node)).toBe(false);
     expect((await moduleEvents(node)).at(-1)).toBe('free');
   }
@@ -22,36 +22,44 @@ test('a Module that is deleted is unloaded on every node, and nothing of it is l
 });
 
 test('while a pod has the device open, status names the node that still unloads and since when; when it is closed, the module goes', async () => {
-  const { vm1, vm2 } = scenario.bed;
+  const [holding, other] = scenario.cluster.nodes;
+  if (holding === undefined) throw new Error('a cluster has nodes');
   await scenario.apply(scenario.helloWithPlugin());
-  await scenario.untilLoaded(2);
-  await scenario.startReader('holder', vm1, 'exec 3< /dev/kmm_hello; exec sleep 3600', { phases: ['Running'] });
-  await scenario.eventually('the device on vm1 to be open', async () =>
-    expect(await vm1.output('cat /sys/module/kmm_hello/refcnt')).toBe('1\n'),
+  await scenario.untilLoaded();
+  await scenario.startReader('holder', holding, 'exec 3< /dev/kmm_hello; exec sleep 3600', { phases: ['Running'] });
+  await scenario.eventually('the device to be open', async () =>
+    expect(await holding.output('cat /sys/module/kmm_hello/refcnt')).toBe('1\n'),
   );
 
   await scenario.deleteModule();
-  await scenario.eventually('the module on vm2 to be gone', async () => expect(await isLoaded(vm2)).toBe(false));
-  const progressing = await scenario.eventually('status to name vm1 alone', async () => {
+  if (other !== undefined)
+    await scenario.eventually(`the module on ${other.name} to be gone`, async () =>
+      expect(await isLoaded(other)).toBe(false),
+    );
+  const progressing = await scenario.eventually('status to name the holder’s node alone', async () => {
     const { status } = await scenario.module();
     const found = status?.conditions?.find(({ type }) => type === 'Progressing');
-    expect(found).toMatchObject({ status: 'True', reason: 'Unloading', message: expect.stringContaining('node vm1 ') });
+    expect(found).toMatchObject({
+      status: 'True',
+      reason: 'Unloading',
+      message: expect.stringContaining(`node ${holding.name} `),
+    });
     expect(found?.message).not.toContain('more');
     return found;
   });
   expect(progressing?.message).toMatch(/since \d{4}-\d\d-\d\dT/);
-  expect(await isLoaded(vm1)).toBe(true);
+  expect(await isLoaded(holding)).toBe(true);
 
   await scenario.deletePod('holder');
   await scenario.untilGone();
-  expect(await isLoaded(vm1)).toBe(false);
+  expect(await isLoaded(holding)).toBe(false);
   await nothingIsLeft();
 });
 
-test('a deletion ends while a node is off, and the node is clean when it comes back', async () => {
-  const { bed } = scenario;
+test('a deletion ends while a node is off, and the node is clean when it comes back', async ({ skip }) => {
+  const bed = scenario.bedOr(skip);
   await scenario.apply(scenario.hello());
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
   await bed.vm2.shutDown();
   await bed.untilUnreachable(bed.vm2);
 
@@ -65,10 +73,10 @@ test('a deletion ends while a node is off, and the node is clean when it comes b
   expect(await moduleEvents(bed.vm2)).toEqual([]);
 });
 
-test('a deletion ends while a node stands still, and the module is unloaded when it goes on', async () => {
-  const { bed } = scenario;
+test('a deletion ends while a node stands still, and the module is unloaded when it goes on', async ({ skip }) => {
+  const bed = scenario.bedOr(skip);
   await scenario.apply(scenario.hello());
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
   await bed.vm2.pause();
   try {
     await bed.untilUnreachable(bed.vm2);
@@ -84,10 +92,10 @@ test('a deletion ends while a node stands still, and the module is unloaded when
 
 /** No pod, no DaemonSet, and no key on a node. */
 async function nothingIsLeft(): Promise<void> {
-  const { bed, namespace } = scenario;
+  const { cluster, namespace } = scenario;
   await scenario.eventually('nothing of the Module to be left', async () => {
     expect((await scenario.pods()).map(({ metadata }) => metadata.name)).toEqual([]);
-    expect(await bed.admin.list(DAEMONSETS, { namespace })).toEqual([]);
-    for (const { name } of bed.nodes) expect(scenario.leftOn(await bed.node(name))).toEqual([]);
+    expect(await cluster.admin.list(DAEMONSETS, { namespace })).toEqual([]);
+    for (const node of cluster.nodes) expect(scenario.leftOn(await scenario.node(node))).toEqual([]);
   });
 }

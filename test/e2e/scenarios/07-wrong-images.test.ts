@@ -4,23 +4,23 @@ import { afterEach, beforeAll, expect, test } from 'vitest';
 import { MODULES } from '../../../src/api/module.ts';
 import { AdminError } from '../../harness/admin.ts';
 import { aModule } from '../../harness/modules.ts';
-import { LOCKED_REGISTRY, PAUSE_IMAGE, REGISTRY } from '../bed/guest-config.ts';
+import { LOCKED_REGISTRY, PAUSE_IMAGE } from '../bed/guest-config.ts';
 import { MISMATCHED_REPOSITORY, TOOLS_IMAGE } from '../bed/images.ts';
 import { isLoaded } from '../guest.ts';
 import { useScenario } from '../scenario.ts';
 
 const scenario = useScenario('wrong');
-const wrong = { namespace: 'wrong', name: 'wrong' };
+const wrong = { namespace: scenario.namespace, name: 'wrong' };
 
 beforeAll(async () => {
   await scenario.apply(scenario.hello());
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
 });
 
 afterEach(async () => {
-  await scenario.bed.admin.delete(MODULES, wrong);
+  await scenario.cluster.admin.delete(MODULES, wrong);
   await scenario.eventually('the wrong Module to be gone', async () => {
-    const left = await scenario.bed.admin.get(MODULES, wrong).catch((error: unknown) => {
+    const left = await scenario.cluster.admin.get(MODULES, wrong).catch((error: unknown) => {
       if (error instanceof AdminError && error.status === 404) return undefined;
       throw error;
     });
@@ -30,10 +30,12 @@ afterEach(async () => {
 
 interface WrongImage {
   readonly what: string;
-  readonly image: string;
+  readonly image: () => string;
   readonly command?: readonly string[];
   readonly reason: 'LoaderFailing' | 'ImagePullFailed';
   readonly words: RegExp;
+  /** Only where registries are ours. */
+  readonly onBed?: true;
 }
 
 const MODPROBE = ['/sbin/modprobe', '-d', '/opt', 'kmm_wrong'];
@@ -41,61 +43,63 @@ const MODPROBE = ['/sbin/modprobe', '-d', '/opt', 'kmm_wrong'];
 const WRONG_IMAGES: readonly WrongImage[] = [
   {
     what: 'the module of another kernel',
-    image: `${MISMATCHED_REPOSITORY}:\${KERNEL_FULL_VERSION}`,
+    image: () => scenario.image(`${MISMATCHED_REPOSITORY}:\${KERNEL_FULL_VERSION}`),
+    onBed: true,
     command: MODPROBE,
     reason: 'LoaderFailing',
     words: /could not insert 'kmm_wrong': Exec format error/,
   },
   {
     what: 'no module',
-    image: TOOLS_IMAGE,
+    image: () => scenario.image(TOOLS_IMAGE),
     command: MODPROBE,
     reason: 'LoaderFailing',
-    words: /Module kmm_wrong not found in directory \/opt\/lib\/modules\/\S+-cloud-amd64/,
+    words: /Module kmm_wrong not found in directory \/opt\/lib\/modules\/\S+/,
   },
   {
     what: 'no shell',
-    image: PAUSE_IMAGE,
+    image: () => scenario.image(PAUSE_IMAGE),
     command: ['sh', '-c', 'exec modprobe kmm_wrong'],
     reason: 'LoaderFailing',
     words: /exec: "sh": executable file not found in \$PATH/,
   },
   {
     what: 'a name that is not in the registry',
-    image: `${REGISTRY}/kmm-missing:1`,
+    image: () => scenario.image('kmm-missing:1'),
     reason: 'ImagePullFailed',
     words: /kmm-missing:1: not found/,
   },
   {
     what: 'a registry that wants a credential',
-    image: `${LOCKED_REGISTRY}/kmm-hello:1`,
+    image: () => `${LOCKED_REGISTRY}/kmm-hello:1`,
+    onBed: true,
     reason: 'ImagePullFailed',
     words: /401 Unauthorized|no basic auth credentials|authorization failed/,
   },
 ];
 
-test.each(WRONG_IMAGES)(
+test.for(WRONG_IMAGES)(
   'an image with $what is named in the condition, and the other Module is not touched',
-  async (wrongImage) => {
-    const { bed } = scenario;
+  async ({ what, image, command, reason, words, onBed }, { skip }) => {
+    if (onBed === true) scenario.bedOr(skip);
+    const { cluster } = scenario;
     const records = await scenario.kernelRecords();
-    const { image, command, reason, words } = wrongImage;
     const module = aModule(wrong.name)
       .inNamespace(wrong.namespace)
-      .withSelector({ 'kubernetes.io/os': 'linux' })
-      .withMapping({ regexp: '.', containerImage: image })
+      .withSelector(cluster.selector)
+      .withMapping({ regexp: '.', containerImage: image() })
       .withLoader(command === undefined ? {} : { command: [...command] });
 
-    await bed.admin.create(MODULES, module.build());
-    await scenario.eventually(`the condition to name ${wrongImage.what}`, async () => {
-      const { status } = await bed.admin.get(MODULES, wrong);
+    await cluster.admin.create(MODULES, module.build());
+    await scenario.eventually(`the condition to name ${what}`, async () => {
+      const { status } = await cluster.admin.get(MODULES, wrong);
       const degraded = status?.conditions?.find(({ type }) => type === 'Degraded');
       expect(degraded).toMatchObject({ status: 'True', reason });
       expect(degraded?.message).toMatch(words);
     });
 
-    for (const node of bed.nodes) expect(await isLoaded(node)).toBe(true);
+    for (const node of cluster.nodes) expect(await isLoaded(node)).toBe(true);
     expect(await scenario.kernelRecords()).toEqual(records);
-    await scenario.untilLoaded(2);
+    await scenario.untilLoaded();
   },
 );

@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from 'vitest';
 
 import { ProcessOperator } from '../bed/operator.ts';
-import type { VirtualNode } from '../bed/virtual-node.ts';
+import type { RealNode } from '../real-node.ts';
 import { useScenario } from '../scenario.ts';
 
 const scenario = useScenario('privileges');
@@ -13,11 +13,11 @@ const NONE = '0000000000000000';
 
 beforeAll(async () => {
   await scenario.apply(scenario.hello());
-  await scenario.untilLoaded(2);
+  await scenario.untilLoaded();
 });
 
 test('the loader has no capability but that of loading modules, on every node', async () => {
-  for (const node of scenario.bed.nodes) {
+  for (const node of scenario.cluster.nodes) {
     const status = await statusOf(node, '[/]usr/local/bin/load.sh');
     for (const set of ['CapEff', 'CapPrm', 'CapBnd']) expect(status).toContain(`${set}:\t${CAP_SYS_MODULE}\n`);
     expect(status).toContain('NoNewPrivs:\t1\n');
@@ -27,7 +27,7 @@ test('the loader has no capability but that of loading modules, on every node', 
 });
 
 test('the operator has no capability and is not root', async ({ skip }) => {
-  const { nodes, operator } = scenario.bed;
+  const { nodes, operator } = scenario.bedOr(skip);
   skip(operator instanceof ProcessOperator, 'the operator runs as a process');
   for (const node of nodes) {
     const status = await statusOf(node, '[/]opt/kmm/kmm.mjs');
@@ -39,6 +39,6 @@ test('the operator has no capability and is not root', async ({ skip }) => {
 });
 
 /** /proc/PID/status of the oldest process whose command line has this. */
-function statusOf(node: VirtualNode, pattern: string): Promise<string> {
+function statusOf(node: RealNode, pattern: string): Promise<string> {
   return node.output(`cat "/proc/$(pgrep -o -f '${pattern}')/status"`);
 }

@@ -49,7 +49,7 @@ test('a Dockerfile in the Module becomes a loaded module on both kernels, each c
     })),
   );
 
-  const { status } = await scenario.untilLoaded(2);
+  const { status } = await scenario.untilLoaded();
   for (const [index, node] of bed.nodes.entries()) {
     expect(await isLoaded(node)).toBe(true);
     const release = bed.kernels[index]?.release;

@@ -21,7 +21,7 @@ test('what is signed in the cluster carries its signer to the node, and a kernel
   await bed.reboot(bed.vm2, bed.kernels[1], ['module.sig_enforce=1']);
 
   const sign = {
-    unsignedImage: `${HELLO_REPOSITORY}:\${KERNEL_FULL_VERSION}`,
+    unsignedImage: scenario.image(`${HELLO_REPOSITORY}:\${KERNEL_FULL_VERSION}`),
     keySecret: { name: 'signing-key' },
     certSecret: { name: 'signing-cert' },
     pull: { insecure: true },

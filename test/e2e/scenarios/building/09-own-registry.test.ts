@@ -14,7 +14,7 @@ test('a mapping that names no image is built, pushed to the cluster’s own regi
   const build = { dockerfile: await inlineDockerfile(), pull: { insecure: true } };
   await scenario.apply(scenario.helloFor((kernel) => ({ build: { ...build, buildArgs: helloBuildArgs(kernel) } })));
 
-  const { status } = await scenario.untilLoaded(2);
+  const { status } = await scenario.untilLoaded();
   for (const [index, node] of bed.nodes.entries()) {
     expect(await isLoaded(node)).toBe(true);
     const kernel = status?.kernels?.find(({ kernelVersion }) => kernelVersion === bed.kernels[index]?.release);

@@ -1,35 +1,47 @@
-/** vitest's globalSetup: the bed that all scenarios of a run share. */
+/** vitest's globalSetup: the cluster that all scenarios of a run share. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 
-import { Progress } from '../../../hack/control-plane/progress.ts';
-import { type Bed, type Material, startBed } from './bed.ts';
+import { Progress } from '../../hack/control-plane/progress.ts';
+import { type Bed, type Material, startBed } from './bed/bed.ts';
 import { diagnose } from './diagnostics.ts';
+import { type ForeignPlace, openForeignCluster } from './foreign/cluster.ts';
+import type { ForeignMaterial } from './foreign/material.ts';
+
+/** A bed, by its folder, or a cluster that somebody else runs. */
+type Place = { readonly bed: string } | { readonly foreign: ForeignPlace };
 
 declare module 'vitest' {
   interface ProvidedContext {
-    bedDirectory: string;
+    place: Place;
   }
 }
+
+/** What the run is made from, as e2e.ts writes it. */
+export type RunMaterial = { readonly bed: Material } | { readonly foreign: ForeignMaterial };
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { KMM_E2E_MATERIAL: file, KMM_E2E_BED: standing } = process.env;
   if (standing !== undefined) {
-    project.provide('bedDirectory', standing);
+    project.provide('place', { bed: standing });
     return () => Promise.resolve();
   }
-  if (file === undefined) throw new Error('the bed wants its material: start it with `make e2e`');
-  const material: Material = JSON.parse(await readFile(file, 'utf8'));
+  if (file === undefined) throw new Error('scenarios want their material: start them with `make e2e`');
+  const material: RunMaterial = JSON.parse(await readFile(file, 'utf8'));
   const progress = new Progress();
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
-  const bed = await startBed(material, progress, interrupted.signal);
+  if ('foreign' in material) {
+    const { place, close } = await openForeignCluster(material.foreign, progress, interrupted.signal);
+    project.provide('place', { foreign: place });
+    return close;
+  }
+  const bed = await startBed(material.bed, progress, interrupted.signal);
   await startOperatorOf(bed, progress);
-  project.provide('bedDirectory', bed.controlPlane.directory);
+  project.provide('place', { bed: bed.controlPlane.directory });
   return () => end(bed);
 }
-
 async function startOperatorOf(bed: Bed, progress: Progress): Promise<void> {
   const { operator } = bed;
   progress.start(`Starting the operator, ${operator.manner}`);

@@ -2,8 +2,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { Bed } from './bed.ts';
-import type { VirtualNode } from './virtual-node.ts';
+import type { RealNode } from './real-node.ts';
+import type { TestedCluster } from './tested-cluster.ts';
 
 /** Names of the files, and what asks kubectl for their content. */
 const QUERIES: Readonly<Record<string, readonly string[]>> = {
@@ -22,7 +22,6 @@ const GUEST_QUERIES: Readonly<Record<string, string>> = {
   'containerd.log': 'tail -n 200 /var/log/containerd.log',
   'dmesg.txt': 'dmesg | tail -n 200',
   'modules.txt': 'cat /proc/modules',
-  'module-events.txt': 'cat /sys/kernel/tracing/trace',
   'processes.txt': 'ps aux; free -m; uptime',
 };
 
@@ -41,33 +40,36 @@ const SHOWN_OF_GUESTS: typeof SHOWN = [
 ];
 
 /** Gathers into the folder and gives what to print. Never throws: what cannot be had says why instead. */
-export async function diagnose(bed: Bed, folder: string): Promise<string> {
+export async function diagnose(cluster: TestedCluster, folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   const gathered = new Map<string, string>();
   await Promise.all([
     ...Object.entries(QUERIES).map(async ([file, args]) => {
-      gathered.set(file, await spoken(() => bed.controlPlane.kubectl(args, { signal: AbortSignal.timeout(30_000) })));
+      gathered.set(file, await spoken(() => cluster.kubectl(args, { signal: AbortSignal.timeout(30_000) })));
     }),
-    spoken(() => bed.operator.log()).then((text) => gathered.set('operator.log', text)),
-    ...bed.nodes.map(async (node) => {
+    spoken(() => cluster.operatorLog()).then((text) => gathered.set('operator.log', text)),
+    ...cluster.nodes.map(async (node) => {
       for (const [file, text] of await guestFacts(node)) gathered.set(`${node.name}-${file}`, text);
     }),
   ]);
   for (const [file, text] of gathered) await writeFile(join(folder, file), text);
   const shown = [
     ...SHOWN,
-    ...bed.nodes.flatMap(({ name }) => SHOWN_OF_GUESTS.map(([file, lines]) => [`${name}-${file}`, lines] as const)),
+    ...cluster.nodes.flatMap(({ name }) => SHOWN_OF_GUESTS.map(([file, lines]) => [`${name}-${file}`, lines] as const)),
   ];
   const excerpts = shown.map(([file, lines]) => `--- ${file}\n${lastLines(gathered.get(file) ?? '', lines)}`);
   return `${excerpts.join('\n')}\nAll of it lies in ${folder}.`;
 }
 
-async function guestFacts(node: VirtualNode): Promise<readonly (readonly [string, string])[]> {
-  const facts: (readonly [string, string])[] = [['console.log', await spoken(() => readFile(node.consoleLog, 'utf8'))]];
+async function guestFacts(node: RealNode): Promise<readonly (readonly [string, string])[]> {
+  const facts: (readonly [string, string])[] = [];
+  const { consoleLog } = node;
+  if (consoleLog !== undefined) facts.push(['console.log', await spoken(() => readFile(consoleLog, 'utf8'))]);
   for (const [file, command] of Object.entries(GUEST_QUERIES)) {
     const text = await spoken(async () => (await node.exec(command, AbortSignal.timeout(60_000))).output);
     facts.push([file, text]);
   }
+  facts.push(['module-events.txt', await spoken(async () => (await node.exec(`cat ${node.tracing}/trace`)).output)]);
   return facts;
 }
 
