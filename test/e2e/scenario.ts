@@ -25,7 +25,7 @@ import { ForeignCluster } from './foreign/cluster.ts';
 import { moduleEvents } from './guest.ts';
 import { type HelloMapping, helloModule, readerPod } from './hello/module.ts';
 import type { RealNode } from './real-node.ts';
-import type { TestedCluster } from './tested-cluster.ts';
+import { PRIVILEGED, type TestedCluster } from './tested-cluster.ts';
 
 /** Milliseconds that anything which runs in a guest may take: seconds on a quiet machine, minutes on one that tests something else too. */
 const PATIENCE_MS = 600_000;
@@ -91,12 +91,10 @@ export class Scenario {
 
   async start(): Promise<void> {
     const place = inject('place');
-    this.#cluster = 'bed' in place ? await attachBed(place.bed) : ForeignCluster.attach(place.foreign);
+    this.#cluster = 'bed' in place ? await attachBed(place.bed) : new ForeignCluster(place.foreign);
     if (this.#builds && !this.bed.builds)
       throw new Error('this bed was started for scenarios that build nothing: start another');
-    // Loaders have what Pod Security's `privileged` alone allows.
-    const labels = { 'pod-security.kubernetes.io/enforce': 'privileged' };
-    await this.cluster.admin.create(NAMESPACES, { metadata: { name: this.namespace, labels } });
+    await this.cluster.admin.create(NAMESPACES, { metadata: { name: this.namespace, labels: PRIVILEGED } });
     this.#hasNamespace = true;
   }
 

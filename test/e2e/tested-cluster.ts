@@ -5,6 +5,9 @@ import type { RealNode } from './real-node.ts';
 /** The key of the one taint that scenarios put on nodes. */
 export const MAINTENANCE_TAINT = 'kmm-e2e.test/maintenance';
 
+/** Labels of a namespace whose pods may be what Pod Security's `privileged` alone allows, as loaders are. */
+export const PRIVILEGED = { 'pod-security.kubernetes.io/enforce': 'privileged' };
+
 /** Where scenarios run: a bed, or a cluster that somebody else runs. The operator is installed there. */
 export interface TestedCluster {
   readonly admin: AdminClient;

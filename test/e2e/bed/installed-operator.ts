@@ -6,6 +6,7 @@ import { defineResource } from '../../../src/kube/resources.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
 import { runOrThrow } from '../../harness/run.ts';
+import type { TestedCluster } from '../tested-cluster.ts';
 import type { Bed } from './bed.ts';
 import { REGISTRY_IMAGE } from './building.ts';
 import { REGISTRY } from './guest-config.ts';
@@ -42,6 +43,14 @@ const DEPLOYMENTS = defineResource<Deployment>({
   plural: 'deployments',
   namespaced: true,
 });
+
+/** The last lines that each of its replicas logged. */
+export function installedOperatorLog(cluster: Pick<TestedCluster, 'kubectl'>): Promise<string> {
+  const lines = ['--tail=60', '--prefix', '--all-containers'];
+  return cluster.kubectl(['logs', '-n', OPERATOR_NAMESPACE, '-l', PODS_OF_IT, ...lines], {
+    signal: AbortSignal.timeout(30_000),
+  });
+}
 
 export class InstalledOperator implements BedOperator {
   readonly manner = 'as pods, installed with the Helm chart';
@@ -114,10 +123,7 @@ export class InstalledOperator implements BedOperator {
   }
 
   log(): Promise<string> {
-    const lines = ['--tail=60', '--prefix', '--all-containers'];
-    return this.#bed.controlPlane.kubectl(['logs', '-n', OPERATOR_NAMESPACE, '-l', PODS_OF_IT, ...lines], {
-      signal: AbortSignal.timeout(30_000),
-    });
+    return installedOperatorLog(this.#bed);
   }
 
   #deployment(): Promise<Deployment> {

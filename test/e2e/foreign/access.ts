@@ -1,6 +1,6 @@
 /** A privileged pod on each node: what asks its kernel, where the machine is not ours. */
 import type { KubeObject } from '../../../src/kube/objects.ts';
-import { type RunResult, run } from '../../harness/run.ts';
+import { run } from '../../harness/run.ts';
 import { TOOLS_IMAGE } from '../bed/images.ts';
 import { type ExecResult, RealNode } from '../real-node.ts';
 
@@ -64,7 +64,7 @@ export class ForeignNode extends RealNode {
   }
 
   async exec(command: string, signal: AbortSignal = AbortSignal.timeout(60_000)): Promise<ExecResult> {
-    const { code, stdout, stderr }: RunResult = await run(
+    const { code, stdout, stderr } = await run(
       this.#kubectl,
       ['exec', '-n', ACCESS_NAMESPACE, this.#pod, '--', 'sh', '-c', command],
       { signal },

@@ -10,12 +10,12 @@ import { DAEMONSETS, NODES, PODS } from '../../../src/kube/core.ts';
 import { AdminClient, AdminError } from '../../harness/admin.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
-import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
 import { guardDirectory, killUnder } from '../../harness/processes.ts';
 import { type RunOptions, run, runOrThrow } from '../../harness/run.ts';
 import { push } from '../bed/images.ts';
+import { installedOperatorLog } from '../bed/installed-operator.ts';
 import type { RealNode } from '../real-node.ts';
-import { MAINTENANCE_TAINT, type TestedCluster } from '../tested-cluster.ts';
+import { MAINTENANCE_TAINT, PRIVILEGED, type TestedCluster } from '../tested-cluster.ts';
 import { ACCESS_NAMESPACE, accessDaemonSet, ForeignNode, NODE_LABEL } from './access.ts';
 import type { ForeignMaterial } from './material.ts';
 
@@ -49,6 +49,10 @@ export async function openForeignCluster(
 ): Promise<OpenForeignCluster> {
   const proxy = await startProxy(kubectl);
   const admin = AdminClient.at(proxy.server);
+  const disconnect = async (): Promise<void> => {
+    await admin.close();
+    await proxy.end();
+  };
   try {
     await assertInstalled(admin);
     progress.start(`Pushing images to ${registry}`);
@@ -57,16 +61,14 @@ export async function openForeignCluster(
     await claim(admin);
   } catch (error) {
     progress.abandon();
-    await admin.close();
-    await proxy.end();
+    await disconnect();
     throw error;
   }
   const close = async (): Promise<void> => {
     await admin.delete(NAMESPACES, { name: ACCESS_NAMESPACE });
     for (const name of nodes) await label(admin, name, null);
     await untilNoPods(admin);
-    await admin.close();
-    await proxy.end();
+    await disconnect();
   };
   try {
     for (const name of nodes) await label(admin, name, 'yes');
@@ -88,15 +90,11 @@ export class ForeignCluster implements TestedCluster {
   readonly registry: string;
   readonly #kubectl: string;
 
-  private constructor({ kubectl, registry, server, nodes }: ForeignPlace) {
+  constructor({ kubectl, registry, server, nodes }: ForeignPlace) {
     this.admin = AdminClient.at(server);
     this.registry = registry;
     this.#kubectl = kubectl;
     this.nodes = nodes.map((node) => new ForeignNode(kubectl, node));
-  }
-
-  static attach(place: ForeignPlace): ForeignCluster {
-    return new ForeignCluster(place);
   }
 
   async kubectl(args: readonly string[], options: RunOptions = {}): Promise<string> {
@@ -105,10 +103,7 @@ export class ForeignCluster implements TestedCluster {
   }
 
   operatorLog(): Promise<string> {
-    const labels = 'app.kubernetes.io/name=kmm,app.kubernetes.io/component=manager';
-    return this.kubectl(['logs', '-n', OPERATOR_NAMESPACE, '-l', labels, '--tail=60', '--prefix'], {
-      signal: AbortSignal.timeout(30_000),
-    });
+    return installedOperatorLog(this);
   }
 
   async restore(): Promise<void> {
@@ -135,9 +130,8 @@ async function assertInstalled(admin: AdminClient): Promise<void> {
 
 /** The namespace is the lock of a run, too. */
 async function claim(admin: AdminClient): Promise<void> {
-  const labels = { 'pod-security.kubernetes.io/enforce': 'privileged' };
   try {
-    await admin.create(NAMESPACES, { metadata: { name: ACCESS_NAMESPACE, labels } });
+    await admin.create(NAMESPACES, { metadata: { name: ACCESS_NAMESPACE, labels: PRIVILEGED } });
   } catch (cause) {
     if (!(cause instanceof AdminError && cause.status === 409)) throw cause;
     const way = `where none is under way, \`kubectl delete namespace ${ACCESS_NAMESPACE}\``;
