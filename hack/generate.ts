@@ -16,7 +16,7 @@ import { RULES as REGISTRY_RULES } from '../src/registry/rbac.ts';
 import { startControlPlane } from '../test/harness/control-plane.ts';
 import { Progress } from './control-plane/progress.ts';
 import { admissionPolicyFiles } from './generate/admission-policy.ts';
-import { alertFiles, alertGroups } from './generate/alerts.ts';
+import { ALERT_PLACEHOLDERS, alertFiles, alertGroups } from './generate/alerts.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { chartFiles } from './generate/chart.ts';
 import { chartComponentFiles } from './generate/chart-components.ts';
@@ -74,7 +74,7 @@ async function derived(): Promise<readonly GeneratedFile[]> {
     { path: 'src/api/fields.gen.json', content: `${JSON.stringify(ownFields(crd), null, 1)}\n` },
     yamlFile(`config/crd/${crdFile}`, crd),
     kustomization('config/crd', [crdFile]),
-    ...chartFiles({ crd, rules, version: packageJson.version, alerts: alertGroups() }),
+    ...chartFiles({ crd, rules, version: packageJson.version, alerts: alertGroups(ALERT_PLACEHOLDERS) }),
     ...componentFiles(rules),
     ...admissionPolicyFiles(rules),
     ...alertFiles(),

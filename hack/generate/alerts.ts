@@ -4,10 +4,23 @@ import { componentFile } from './components.ts';
 import { type GeneratedFile, markdownFile, yamlFile } from './files.ts';
 import { LABELS, NAME, OPERATOR_NAMESPACE } from './rbac.ts';
 
+/** What an administrator may set; in the chart each is a placeholder, which its template replaces. */
+export interface AlertSettings {
+  /** How long a node may wait before somebody is told, minutes. */
+  readonly nodeWaitingMinutes: string;
+  /** Where the runbooks are: a URL, or a path in this repository. */
+  readonly runbooks: string;
+}
+
+/** Longer than a build of half an hour and its start. */
+export const ALERT_DEFAULTS = { nodeWaitingMinutes: '45', runbooks: 'docs/usage/runbooks.md' } as const;
+
+export const ALERT_PLACEHOLDERS = { nodeWaitingMinutes: 'NODE_WAITING_MINUTES', runbooks: 'RUNBOOKS' } as const;
+
 interface Alert {
   readonly name: string;
   /** PromQL. */
-  readonly expression: string;
+  readonly expression: string | ((settings: AlertSettings) => string);
   /** How long it has to hold, as Prometheus writes it. */
   readonly for: string;
   readonly severity: 'warning' | 'critical';
@@ -18,9 +31,6 @@ interface Alert {
   /** What to do, step by step; Markdown. */
   readonly steps: readonly string[];
 }
-
-/** How long a node may wait before somebody is told, seconds: longer than a build of half an hour and its start. */
-const LONGEST_WAIT_SECONDS = 45 * 60;
 
 export const ALERTS: readonly Alert[] = [
   {
@@ -57,13 +67,14 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'KMMNodeWaiting',
-    expression: `max by (namespace, name) (time() - kmm_module_node_waiting_since_timestamp_seconds) > ${LONGEST_WAIT_SECONDS}`,
+    expression: ({ nodeWaitingMinutes }) =>
+      `max by (namespace, name) (time() - kmm_module_node_waiting_since_timestamp_seconds) > 60 * ${nodeWaitingMinutes}`,
     for: '1m',
     severity: 'warning',
     summary:
       'A node has waited for Module {{ $labels.namespace }}/{{ $labels.name }} for {{ $value | humanizeDuration }}.',
     meaning:
-      'A node is to get, to lose or to change the module, and has neither for 45 minutes. Nodes that are not Ready, that have a taint, or whose turn in a rollout has not come are not counted. A restart of the operator begins the count anew.',
+      'A node is to get, to lose or to change the module, and has neither for long: for 45 minutes, unless another time is set. Nodes that are not Ready, that have a taint, or whose turn in a rollout has not come are not counted. A restart of the operator begins the count anew.',
     steps: [
       'See what is waited for: `kubectl get module NAME -n NAMESPACE -o yaml`, condition `Progressing`; its message names the node or the pod.',
       'A loader pod that does not start: `kubectl describe pod` of it. It is `Pending` for want of resources, or its volume or Secret is not there.',
@@ -109,19 +120,28 @@ export const ALERTS: readonly Alert[] = [
 const anchor = (name: string): string => name.toLowerCase();
 
 /** The groups of the PrometheusRule, which is also the form of a rules file of Prometheus. */
-export function alertGroups(): readonly object[] {
+export function alertGroups(settings: AlertSettings = ALERT_DEFAULTS): readonly object[] {
   return [
     {
       name: NAME,
-      rules: ALERTS.map(({ name, expression, for: duration, severity, summary, meaning }) => ({
-        alert: name,
-        expr: expression,
-        for: duration,
-        labels: { severity },
-        annotations: { summary, description: meaning, runbook: `docs/usage/runbooks.md#${anchor(name)}` },
+      rules: ALERTS.map((alert) => ({
+        alert: alert.name,
+        expr: expressionOf(alert, settings),
+        for: alert.for,
+        labels: { severity: alert.severity },
+        annotations: {
+          summary: alert.summary,
+          description: alert.meaning,
+          runbook_url: `${settings.runbooks}#${anchor(alert.name)}`,
+        },
       })),
     },
   ];
+}
+
+/** PromQL of the alert. */
+export function expressionOf({ expression }: Alert, settings: AlertSettings = ALERT_DEFAULTS): string {
+  return typeof expression === 'string' ? expression : expression(settings);
 }
 
 export function alertFiles(): readonly GeneratedFile[] {
@@ -151,13 +171,13 @@ export function alertFiles(): readonly GeneratedFile[] {
 }
 
 function runbooks(): string {
-  const entries = ALERTS.map(({ name, expression, for: duration, severity, meaning, steps }) =>
+  const entries = ALERTS.map((alert) =>
     [
-      `## ${name}`,
-      `Severity \`${severity}\`; holds for ${duration}:`,
-      `\`\`\`promql\n${expression}\n\`\`\``,
-      meaning,
-      steps.map((step, index) => `${index + 1}. ${step}`).join('\n'),
+      `## ${alert.name}`,
+      `Severity \`${alert.severity}\`; holds for ${alert.for}:`,
+      `\`\`\`promql\n${expressionOf(alert)}\n\`\`\``,
+      alert.meaning,
+      alert.steps.map((step, index) => `${index + 1}. ${step}`).join('\n'),
     ].join('\n\n'),
   );
   return [

@@ -2,11 +2,13 @@
  * The values of charts/kmm: what they are called, what they must be, what they are by default. values.yaml, values.schema.json and the
  * reference page are made of this; what is a flag of `kmm manager` has the flag's own default.
  */
+
 import { BUILD_ENGINE_CHOICES } from '../../src/commands/build-engine.ts';
 import { managerFlagReference } from '../../src/commands/config.ts';
 import { lockedImage, referenceOf } from '../../src/commands/image-lock.ts';
 import { BUILD_ISOLATION_CHOICES } from '../../src/controllers/image/isolation.ts';
 import { LOG_LEVELS } from '../../src/runtime/logger.ts';
+import { ALERT_DEFAULTS } from './alerts.ts';
 import type { Row } from './markdown.ts';
 
 /** A JSON schema keyword by its name. */
@@ -163,6 +165,17 @@ export const CHART_VALUES: Group = group('', {
   alerts: group('Alert rules for the Prometheus operator.', {
     enabled: onOff('Makes a PrometheusRule; its CRD must be there.', false),
     labels: textMap('Labels that your Prometheus selects on.'),
+    nodeWaitingMinutes: count(
+      'How long a node may wait for a module before KMMNodeWaiting fires; longer than your builds take.',
+      Number(ALERT_DEFAULTS.nodeWaitingMinutes),
+      1,
+      10_080,
+    ),
+    runbooks: text(
+      "Where the runbooks are, as a URL of your own copy; each alert's runbook_url begins with it.",
+      ALERT_DEFAULTS.runbooks,
+      { pattern: '^[A-Za-z0-9/.][-A-Za-z0-9._~:/?=&%@+]*$' },
+    ),
   }),
   podDisruptionBudget: group("The operator's PodDisruptionBudget.", {
     enabled: onOff('Drains take one replica at a time; made where there is more than one.', true),

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 
+import { alertGroups } from '../../../hack/generate/alerts.ts';
 import { parseManagerConfig } from '../../../src/commands/config.ts';
 import type { KubeObject } from '../../../src/kube/objects.ts';
 import { useCluster } from '../../harness/cluster.ts';
@@ -307,6 +308,18 @@ describe('the chart', () => {
     );
     const monitor = authorized.find(({ kind }) => kind === 'ServiceMonitor');
     expect(monitor).toMatchObject({ spec: { endpoints: [{ port: 'metrics', authorization }] } });
+  });
+
+  it('takes the time of the alert about waiting nodes, and the place of the runbooks, from its values', async () => {
+    const rulesOf = async (...values: readonly string[]) => {
+      const objects = await helm.template('alerts.enabled=true', ...values);
+      return objects.find(({ kind }) => kind === 'PrometheusRule');
+    };
+    expect(await rulesOf()).toMatchObject({ spec: { groups: alertGroups() } });
+    const settings = { nodeWaitingMinutes: '90', runbooks: 'https://runbooks.test/kmm?v=1' };
+    const values = Object.entries(settings).map(([name, value]) => `alerts.${name}=${value}`);
+    expect(await rulesOf(...values)).toMatchObject({ spec: { groups: alertGroups(settings) } });
+    await expect(helm.template('alerts.runbooks=a b: c')).rejects.toThrow('runbooks');
   });
 
   it('makes alerts of the file that was packaged with it, word for word', async () => {
