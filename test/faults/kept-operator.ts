@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 
 import type { ControlPlane } from '../harness/control-plane.ts';
+import { eventually } from '../harness/eventually.ts';
 import { type OperatorProcess, operatorKubeconfig, spawnOperator } from '../harness/operator.ts';
 
 export interface KeptOperatorOptions {
@@ -44,6 +45,20 @@ export class KeptOperator {
   /** SIGKILL. The next life begins at once. */
   async kill(): Promise<void> {
     await this.#operator?.kill();
+  }
+
+  /** SIGKILL, and the next life. */
+  async replace(): Promise<OperatorProcess> {
+    const lives = this.ends.length;
+    await this.kill();
+    return eventually(
+      () => {
+        if (this.ends.length === lives || this.#operator === undefined || this.#operator.hasEnded)
+          throw new Error('the one before has not been replaced');
+        return this.#operator;
+      },
+      { what: 'the next life of the operator' },
+    );
   }
 
   /** Ends it for good. */

@@ -1,6 +1,7 @@
 /** A random history of one Module on the real API server: what may happen to it and its two nodes, and what must be true in the end. */
 import { expect } from 'vitest';
 
+import { expectReasons } from '../harness/conditions.ts';
 import { eventually } from '../harness/eventually.ts';
 import { aModule, nodesOf } from '../harness/modules.ts';
 import type { ModuleRef, OperatedCluster } from '../harness/operated-cluster.ts';
@@ -8,6 +9,8 @@ import { QUOTAS } from '../harness/quotas.ts';
 import { pick, randomFrom } from './random.ts';
 
 const KERNELS = ['6.1.0', '6.12.1', '5.4.0-1054-gke'] as const;
+/** Its loaders end with an error (stages.ts). */
+const BROKEN_IMAGE = 'registry.test/sim-crash:1';
 const TAINT = { key: 'faults.test/taint', effect: 'NoExecute' } as const;
 
 type Step = (history: ServerHistory, node: string) => Promise<void>;
@@ -26,6 +29,7 @@ const STEPS: Readonly<Record<string, { readonly replaces: boolean; readonly run:
   plugin: { replaces: false, run: (history) => history.edit({ devicePlugin: { args: [`${history.random()}`] } }) },
   kernel: { replaces: true, run: (history, node) => history.anotherKernel(node) },
   image: { replaces: true, run: (history) => history.editImage() },
+  breakKernel: { replaces: true, run: (history) => history.breakKernel() },
 };
 
 class ServerHistory {
@@ -35,6 +39,7 @@ class ServerHistory {
   readonly killOperator: () => Promise<void>;
   readonly told: string[] = [];
   #image = 'registry.test/kmod:0';
+  #broken: string | undefined;
   #ref: ModuleRef | undefined;
 
   /** @param killOperator kills whoever operates the cluster; somebody else starts it again */
@@ -64,6 +69,11 @@ class ServerHistory {
         if (this.random() < 0.3) await this.#pause();
       }
       await this.#heal();
+      if (this.#broken !== undefined) {
+        await this.#expectOthersLoaded(this.#broken);
+        this.#broken = undefined;
+        await this.edit(this.#mappings());
+      }
       await this.#expectLoaded();
       // I1: nobody asked for another loader, so they are the same pods.
       if (!replaces) expect(await this.#loaders(), 'I1: the loader pods').toEqual(before);
@@ -93,6 +103,12 @@ class ServerHistory {
     await this.edit(this.#mappings());
   }
 
+  /** From now on the loaders of one kernel fail. */
+  async breakKernel(): Promise<void> {
+    this.#broken = pick(this.random, KERNELS);
+    await this.edit(this.#mappings());
+  }
+
   async edit(spec: unknown): Promise<void> {
     await this.kmm.edit(this.#module, spec);
   }
@@ -103,7 +119,8 @@ class ServerHistory {
   }
 
   #mappings() {
-    return { kernelMappings: [{ regexp: '.', containerImage: this.#image }] };
+    const broken = this.#broken === undefined ? [] : [{ literal: this.#broken, containerImage: BROKEN_IMAGE }];
+    return { kernelMappings: [...broken, { regexp: '.', containerImage: this.#image }] };
   }
 
   async #begin(): Promise<void> {
@@ -123,6 +140,7 @@ class ServerHistory {
       async () => {
         const { status } = await this.kmm.module(this.#module);
         expect(status?.observedGeneration).toBe(metadata.generation);
+        expectReasons(status?.conditions);
       },
       { what: `status of ${name} to be about generation ${metadata.generation}`, timeoutMs: 120_000 },
     );
@@ -170,6 +188,39 @@ class ServerHistory {
         }
       },
       { what: `${this.name} to be loaded`, timeoutMs: 240_000, intervalMs: 500 },
+    );
+  }
+
+  /** I3 and I4: the nodes of other kernels have the module, and status says what is wrong with the broken one. */
+  async #expectOthersLoaded(broken: string): Promise<void> {
+    await eventually(
+      async () => {
+        const { metadata, status } = await this.kmm.module(this.#module);
+        expect(status?.observedGeneration).toBe(metadata.generation);
+        let isMet = false;
+        for (const node of this.#nodes) {
+          const { status: nodeStatus } = await this.kmm.cluster.nodes.get(node);
+          const pod = await this.kmm.podOn(this.#module, 'module-loader', node);
+          if (nodeStatus?.nodeInfo?.kernelVersion === broken) isMet = true;
+          else {
+            const { ready } = await this.kmm.marks(this.#module, node);
+            expect({ node, ready, image: pod?.spec?.containers[0]?.image }, 'I3').toEqual({
+              node,
+              ready: '',
+              image: this.#image,
+            });
+          }
+        }
+        expectReasons(status?.conditions);
+        expect(status?.conditions, 'I4').toContainEqual(
+          expect.objectContaining({
+            type: 'Degraded',
+            status: isMet ? 'True' : 'False',
+            ...(isMet ? { message: expect.stringContaining(broken) } : {}),
+          }),
+        );
+      },
+      { what: `the nodes without ${broken} to be loaded`, timeoutMs: 240_000, intervalMs: 500 },
     );
   }
 

@@ -1,8 +1,8 @@
 /** What must be true of a world that has settled. */
 import { expect } from 'vitest';
 
-import { CONDITION_REASONS } from '../../src/controllers/module/reasons.ts';
 import type { Node } from '../../src/kube/core.ts';
+import { expectReasons } from '../harness/conditions.ts';
 import { BROKEN_IMAGE, bootID } from './kubelet.ts';
 import { KEYS, madeFrom, recordOf } from './memory.ts';
 import { REFUSAL } from './operator.ts';
@@ -70,14 +70,7 @@ export function expectNoSilentWait(world: World): void {
     (name) =>
       cluster.isReady(name) && JSON.stringify(outcomeOf(world, name)) !== JSON.stringify(wishedFor(world, name)),
   );
-  const conditions = cluster.module?.status?.conditions ?? [];
-  for (const { reason, message, lastTransitionTime } of conditions) {
-    expect({ reason, message, lastTransitionTime }, 'I4').toEqual({
-      reason: expect.toBeOneOf(CONDITION_REASONS.map((documented) => documented.reason)),
-      message: expect.stringMatching(/./),
-      lastTransitionTime: expect.stringMatching(/Z$/),
-    });
-  }
+  expectReasons(cluster.module?.status?.conditions);
   if (late.length === 0) return;
   expect(conditionOf(world, 'Ready'), `I4: ${late.join(', ')} not as wished`).toMatchObject({ status: 'False' });
   const missing = late.some(

@@ -1,6 +1,7 @@
 /** Too much at once: many Modules, many events, and one Module that fails for ever among those that are well. */
 import { expect, it } from 'vitest';
 
+import { MODULES } from '../../../src/api/module.ts';
 import { usageOf } from '../../bench/process-usage.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
@@ -13,6 +14,7 @@ const EVENTS_A_MINUTE = 10_000;
 /** What a full run goes on for: five minutes of it. */
 const LEAST_EVENTS = Math.min(5, MINUTES / 6) * EVENTS_A_MINUTE;
 const MOST_MB = 400;
+const NODE_COUNT = 20;
 
 const kmm = useOperatedCluster('flood', { controlPlane: { disableQpsLimits: true }, flags: PATIENT_LEASE });
 
@@ -20,7 +22,7 @@ it(
   'a flood of Modules and of node events keeps no Module waiting, and one that fails for ever hurts nobody',
   async () => {
     const namespace = await kmm.cluster.freshNamespace('flood');
-    await kmm.addNodes('flooded', nodesOf('flooded'), ...Array(20).fill('6.1.0'));
+    await kmm.addNodes('flooded', nodesOf('flooded'), ...Array(NODE_COUNT).fill('6.1.0'));
     const failing = await kmm.apply(
       aModule('failing')
         .inNamespace(namespace)
@@ -36,13 +38,16 @@ it(
       await kmm.apply(
         aModule(`flood-${index}`)
           .inNamespace(namespace)
-          .withSelector({ nobody: `${index % 7}` }),
+          .withSelector({ 'kubernetes.io/hostname': `flooded-${index % NODE_COUNT}` }),
       );
     });
-    await eventually(async () => expect(await kmm.operator.metric('kmm_modules')).toBe(FLOOD_MODULES + 2), {
-      what: `${FLOOD_MODULES} Modules to be known`,
-      timeoutMs: 600_000,
-    });
+    await eventually(
+      async () => {
+        const modules = await kmm.cluster.admin.list(MODULES, { namespace });
+        expect(modules.filter(({ status }) => status?.loaded === '1/1')).toHaveLength(FLOOD_MODULES);
+      },
+      { what: `${FLOOD_MODULES} Modules to be loaded`, timeoutMs: 1_800_000, intervalMs: 2_000 },
+    );
 
     const sent = { events: 0 };
     const done = new AbortController();
@@ -56,7 +61,7 @@ it(
           (_, index) => index,
         );
         await inParallel(burst, 16, async (index) => {
-          await kmm.cluster.nodes.annotate(`flooded-${index % 20}`, { flood: String(sent.events + index) });
+          await kmm.cluster.nodes.annotate(`flooded-${index % NODE_COUNT}`, { flood: String(sent.events + index) });
         });
         sent.events += burst.length;
       }

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { FaultProxy } from '../fault-proxy.ts';
 import { KeptOperator } from '../kept-operator.ts';
+import { expectNothingDue } from '../nothing-due.ts';
 import { playTogether } from '../server-history.ts';
 import { HISTORIES, LONG_TEST_MS, SEED } from './settings.ts';
 
@@ -16,7 +17,6 @@ it(
   async () => {
     await kmm.operator.stop();
     const proxy = await FaultProxy.start(kmm.controlPlane, { seed: SEED });
-    proxy.weather = { ...proxy.weather, tooMany: 0.03, broken: 0.05, brokenAfter: 0.05 };
     const operator = new KeptOperator(kmm.controlPlane, {
       server: proxy.url,
       flags: ['--leader-elect=false', '--status-interval=100ms'],
@@ -24,7 +24,10 @@ it(
     try {
       for (let played = 0; played < HISTORIES; played += AT_ONCE) {
         const count = Math.min(AT_ONCE, HISTORIES - played);
+        proxy.weather = { ...proxy.weather, tooMany: 0.03, broken: 0.05, brokenAfter: 0.05 };
         await playTogether(kmm, { seed: SEED + played, count, steps: 12 }, () => operator.kill());
+        proxy.weather = { ...proxy.weather, tooMany: 0, broken: 0, brokenAfter: 0 };
+        await expectNothingDue(kmm, () => operator.replace());
         await kmm.cluster.nodes.deleteAll();
         console.log(`${played + count} of ${HISTORIES} histories, seeds from ${SEED}; kills: ${operator.ends.length}`);
       }
