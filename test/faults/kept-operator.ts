@@ -31,8 +31,9 @@ export class KeptOperator {
     this.#lives.catch(() => undefined);
   }
 
-  /** The present life; undefined before the first has begun. */
-  get process(): OperatorProcess | undefined {
+  /** The present life. Throws before the first has begun. */
+  get process(): OperatorProcess {
+    if (this.#operator === undefined) throw new Error('no operator has been started yet');
     return this.#operator;
   }
 
@@ -53,9 +54,8 @@ export class KeptOperator {
     await this.kill();
     return eventually(
       () => {
-        if (this.ends.length === lives || this.#operator === undefined || this.#operator.hasEnded)
-          throw new Error('the one before has not been replaced');
-        return this.#operator;
+        if (this.ends.length === lives || this.process.hasEnded) throw new Error('it has not been replaced');
+        return this.process;
       },
       { what: 'the next life of the operator' },
     );

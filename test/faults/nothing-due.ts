@@ -7,15 +7,18 @@ import { untilQuiet } from './quiet.ts';
 import { untilCachesAreServed } from './served-caches.ts';
 
 /**
- * I2: the operator comes to rest, and one that starts in its place writes nothing, with caches that hold what the API server has.
- * @param replace kills the one that is there and starts the next
+ * I2: the operator comes to rest with caches that hold what the API server has, and one that starts in its place has the same and writes
+ * nothing.
+ * @param replace kills `operator` and starts the next
  */
 export async function expectNothingDue(
   kmm: OperatedCluster,
+  operator: OperatorProcess,
   replace: () => Promise<OperatorProcess>,
   quiet: Parameters<typeof untilQuiet>[1] = { apartMs: 2_000, timeoutMs: 60_000 },
 ): Promise<void> {
   await untilQuiet(kmm, quiet);
+  await untilCachesAreServed(kmm, operator);
   const mark = await kmm.controlPlane.auditMark();
   const next = await replace();
   await next.waitUntilReady();

@@ -140,7 +140,7 @@ it('20 random histories, with 429s and 500s among the answers and the operator k
     expect(proxy.met.broken).toBeGreaterThan(0);
     expect(proxy.met.brokenAfter).toBeGreaterThan(0);
     proxy.weather = { ...proxy.weather, tooMany: 0, broken: 0, brokenAfter: 0 };
-    await expectNothingDue(kmm, () => operator.replace());
+    await expectNothingDue(kmm, operator.process, () => operator.replace());
   } finally {
     await operator.stop();
     await proxy.close();

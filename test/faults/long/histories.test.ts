@@ -27,7 +27,7 @@ it(
         proxy.weather = { ...proxy.weather, tooMany: 0.03, broken: 0.05, brokenAfter: 0.05 };
         await playTogether(kmm, { seed: SEED + played, count, steps: 12 }, () => operator.kill());
         proxy.weather = { ...proxy.weather, tooMany: 0, broken: 0, brokenAfter: 0 };
-        await expectNothingDue(kmm, () => operator.replace());
+        await expectNothingDue(kmm, operator.process, () => operator.replace());
         await kmm.cluster.nodes.deleteAll();
         console.log(`${played + count} of ${HISTORIES} histories, seeds from ${SEED}; kills: ${operator.ends.length}`);
       }

@@ -3,7 +3,6 @@ import { expect, it } from 'vitest';
 import { usageOf } from '../../bench/process-usage.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { expectNothingDue } from '../nothing-due.ts';
-import { untilCachesAreServed } from '../served-caches.ts';
 import { playTogether } from '../server-history.ts';
 import { PATIENT_LEASE } from './loaded.ts';
 import { LONG_TEST_MS, MINUTES, SEED } from './settings.ts';
@@ -33,7 +32,6 @@ it(
       memory.push(Math.round(rssMB));
       console.log(`round ${round}: ${Math.round(rssMB)} MB, ${restarts} restarts of the API server`);
     }
-    await untilCachesAreServed(kmm);
     const quarter = Math.max(1, Math.floor(memory.length / 4));
     const [first, last] = [memory.slice(0, quarter), memory.slice(-quarter)].map((part) => Math.max(...part));
     console.log(`memory by round, MB: ${memory.join(', ')}`);
@@ -43,6 +41,7 @@ it(
     // What the old caches led to is what fresh ones lead to.
     await expectNothingDue(
       kmm,
+      kmm.operator,
       async () => {
         await kmm.operator.kill();
         // Alone, as the lease of the dead one holds for a minute.

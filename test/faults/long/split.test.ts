@@ -23,7 +23,7 @@ it(
       await eventually(
         async () => {
           for (const [index, name] of ['one', 'other'].entries()) {
-            expect(await both[index]?.process?.metric(`leader_election_master_status{name="${name}"}`)).toBe(1);
+            expect(await both[index]?.process.metric(`leader_election_master_status{name="${name}"}`)).toBe(1);
           }
         },
         { what: 'both to lead', timeoutMs: 120_000 },
