@@ -1,9 +1,14 @@
 import { describe, expect, it, test } from 'vitest';
 import type { AuditEvent } from '../test/harness/audit.ts';
-import { merge, summarize } from '../test/harness/operator-requests.ts';
+import { merge, summarize } from '../test/harness/product-requests.ts';
 import { type GrantingRole, grantsOf, refusals, unusedGrants } from './privileges.ts';
 
 const OPERATOR = 'system:serviceaccount:kmm-system:kmm';
+const FRONT = 'system:serviceaccount:kmm-system:kmm-registry';
+const USERS = new Map([
+  [OPERATOR, 'kmm'],
+  [FRONT, 'kmm-registry'],
+]);
 
 function anEvent(fields: Partial<AuditEvent>): AuditEvent {
   return {
@@ -23,7 +28,7 @@ function anEvent(fields: Partial<AuditEvent>): AuditEvent {
   };
 }
 
-const summaryOf = (...events: Partial<AuditEvent>[]) => summarize(events.map(anEvent), OPERATOR, 'kmm-system');
+const summaryOf = (...events: Partial<AuditEvent>[]) => summarize(events.map(anEvent), USERS, 'kmm-system');
 
 describe('the requests of a run', () => {
   it('are named once each, with the place they reached', () => {
@@ -31,9 +36,9 @@ describe('the requests of a run', () => {
     const status = { verb: 'patch', group: 'kmm.sigs.x-k8s.io', resource: 'modules', subresource: 'status' };
     expect(summaryOf({}, {}, lease, { ...status, namespace: 'drivers' })).toEqual({
       used: [
-        'get coordination.k8s.io/leases @own',
-        'list /nodes @cluster',
-        'patch kmm.sigs.x-k8s.io/modules/status @cluster',
+        'kmm: get coordination.k8s.io/leases @own',
+        'kmm: list /nodes @cluster',
+        'kmm: patch kmm.sigs.x-k8s.io/modules/status @cluster',
       ],
       refused: [],
     });
@@ -47,7 +52,7 @@ describe('the requests of a run', () => {
     const message = 'nodes is forbidden: User "x" cannot list resource "nodes" in API group ""';
     expect(summaryOf({ code: 403, message })).toEqual({
       used: [],
-      refused: [{ request: 'list /nodes @cluster', message }],
+      refused: [{ request: 'kmm: list /nodes @cluster', message }],
     });
   });
 
@@ -81,11 +86,11 @@ const ROLES: readonly GrantingRole[] = [
 
 describe('a right', () => {
   const used = [
-    'get coordination.k8s.io/leases @own',
-    'list /nodes @cluster',
-    'list /pods @cluster',
-    'watch /nodes @cluster',
-    'watch /pods @cluster',
+    'kmm: get coordination.k8s.io/leases @own',
+    'kmm: list /nodes @cluster',
+    'kmm: list /pods @cluster',
+    'kmm: watch /nodes @cluster',
+    'kmm: watch /pods @cluster',
   ];
 
   it('is taken for needed when a request used it', () => {
@@ -93,12 +98,12 @@ describe('a right', () => {
   });
 
   it('that nothing used is reported', () => {
-    expect(unusedGrants(grantsOf(ROLES), used.slice(0, -1))).toEqual(['watch /pods @cluster']);
+    expect(unusedGrants(grantsOf(ROLES), used.slice(0, -1))).toEqual(['kmm: watch /pods @cluster']);
   });
 
   it('of the whole cluster is reported when it was used in the namespace of the operator only', () => {
     const wide = [{ ...ROLES[1], kind: 'ClusterRole', metadata: {} }];
-    expect(unusedGrants(grantsOf(wide), used)).toEqual(['get coordination.k8s.io/leases @cluster']);
+    expect(unusedGrants(grantsOf(wide), used)).toEqual(['kmm: get coordination.k8s.io/leases @cluster']);
   });
 
   it('of another namespace is used when a request went there', () => {
@@ -106,6 +111,16 @@ describe('a right', () => {
     const role = { kind: 'Role', metadata: { namespace: 'openshift' }, rules: [streams] };
     const { used } = summaryOf({ group: 'image.openshift.io', resource: 'imagestreams', namespace: 'openshift' });
     expect(unusedGrants(grantsOf([role]), used)).toEqual([]);
+  });
+
+  it('of the registry’s front is not used by what the operator asks for', () => {
+    const review = { verb: 'create', group: 'authentication.k8s.io', resource: 'tokenreviews' };
+    const rules = [{ apiGroups: [review.group], resources: [review.resource], verbs: [review.verb] }];
+    const grants = grantsOf([{ kind: 'ClusterRole', metadata: { name: 'kmm-registry' }, rules }]);
+    expect(unusedGrants(grants, summaryOf(review).used)).toEqual(grants);
+    expect(unusedGrants(grants, summaryOf({ ...review, user: FRONT, userAgent: 'kmm-registry/0.1.0' }).used)).toEqual(
+      [],
+    );
   });
 
   it('that an admission plugin asks for needs no request', () => {
@@ -119,13 +134,13 @@ describe('a right', () => {
 
 describe('a refusal', () => {
   const byRbac = (verb: string) => ({
-    request: `${verb} /nodes @cluster`,
+    request: `kmm: ${verb} /nodes @cluster`,
     message: `nodes is forbidden: User "x" cannot ${verb} resource "nodes" in API group "" at the cluster scope`,
   });
-  const byPolicy = { request: 'list /nodes @cluster', message: "denied by ValidatingAdmissionPolicy 'kmm-nodes'" };
+  const byPolicy = { request: 'kmm: list /nodes @cluster', message: "denied by ValidatingAdmissionPolicy 'kmm-nodes'" };
 
   it('of what is granted is the moment of an API server that starts, unless a policy refuses', () => {
     const all = [byRbac('list'), byRbac('delete'), byPolicy];
-    expect(refusals(['list /nodes @cluster'], all)).toEqual([byRbac('delete'), byPolicy]);
+    expect(refusals(['kmm: list /nodes @cluster'], all)).toEqual([byRbac('delete'), byPolicy]);
   });
 });

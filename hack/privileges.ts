@@ -1,12 +1,16 @@
 /**
- * The rights that config/ grants the operator against what it asked for in the tests: nothing it asks for may be refused, and nothing may be
- * granted that no test needs.
+ * The rights that config/ grants the operator, and the front of the cluster's own registry, against what they asked for in the tests: nothing they
+ * ask for may be refused, and nothing may be granted that no test needs.
  */
 import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { OPERATOR_NAMESPACE } from '../test/harness/operator-identity.ts';
-import { type OperatorRequests, REQUESTS_FILE, type RefusedRequest } from '../test/harness/operator-requests.ts';
+import {
+  OPERATOR_NAMESPACE,
+  OPERATOR_SERVICE_ACCOUNT,
+  REGISTRY_SERVICE_ACCOUNT,
+} from '../test/harness/operator-identity.ts';
+import { type ProductRequests, REQUESTS_FILE, type RefusedRequest } from '../test/harness/product-requests.ts';
 import type { Tally } from './tally.ts';
 
 /** A Role or ClusterRole, as far as it matters here. */
@@ -24,25 +28,28 @@ export interface GrantingRole {
 /** Rights that no request uses, and what else shows that they are needed. */
 const NEVER_REQUESTED: ReadonlyMap<string, string> = new Map([
   [
-    'update kmm.sigs.x-k8s.io/modules/finalizers @cluster',
+    'kmm: update kmm.sigs.x-k8s.io/modules/finalizers @cluster',
     'asked by the admission plugin OwnerReferencesPermissionEnforcement, which every control plane of the tests has on: without the right it refuses DaemonSets with 403',
   ],
 ]);
 
-/** Every single right of the roles, in the words of OperatorRequests. */
+/** Every single right of the roles, in the words of ProductRequests. */
 export function grantsOf(roles: readonly GrantingRole[]): readonly string[] {
-  const grants = roles.flatMap(({ metadata, rules = [] }) =>
-    rules.flatMap(({ apiGroups = [], resources = [], verbs }) =>
+  const grants = roles.flatMap(({ metadata, rules = [] }) => {
+    const account = accountOf(metadata?.name ?? '');
+    const place = metadata?.namespace === OPERATOR_NAMESPACE ? 'own' : 'cluster';
+    return rules.flatMap(({ apiGroups = [], resources = [], verbs }) =>
       apiGroups.flatMap((group) =>
-        resources.flatMap((resource) =>
-          verbs.map(
-            (verb) => `${verb} ${group}/${resource} @${metadata?.namespace === OPERATOR_NAMESPACE ? 'own' : 'cluster'}`,
-          ),
-        ),
+        resources.flatMap((resource) => verbs.map((verb) => `${account}: ${verb} ${group}/${resource} @${place}`)),
       ),
-    ),
-  );
+    );
+  });
   return [...new Set(grants)].sort();
+}
+
+/** Roles are named for the account that has them; components give the operator more, in roles of their own names. */
+function accountOf(role: string): string {
+  return role === REGISTRY_SERVICE_ACCOUNT ? role : OPERATOR_SERVICE_ACCOUNT;
 }
 
 /** Grants that nothing used; a right that was used in the operator's own namespace alone is not needed in the whole cluster. */
@@ -60,16 +67,12 @@ export function refusals(grants: readonly string[], refused: readonly RefusedReq
   return refused.filter(({ request, message }) => !(granted.has(request) && / cannot \w+ resource /.test(message)));
 }
 
-/** Of ServiceAccounts of ours that are not the operator's. */
-const OTHERS: ReadonlySet<string> = new Set(['kmm-registry']);
-
 async function installedRoles(root: string): Promise<readonly GrantingRole[]> {
   const roles: GrantingRole[] = [];
   for await (const file of glob(['config/rbac/*.yaml', 'config/components/*/*.yaml'], { cwd: root })) {
     for (const document of parseAllDocuments(await readFile(join(root, file), 'utf8'))) {
       const object: GrantingRole | null = document.toJS();
-      const isRole = object?.kind === 'Role' || object?.kind === 'ClusterRole';
-      if (isRole && !OTHERS.has(object.metadata?.name ?? '')) roles.push(object);
+      if (object?.kind === 'Role' || object?.kind === 'ClusterRole') roles.push(object);
     }
   }
   return roles;
@@ -83,16 +86,16 @@ export async function checkPrivileges({
   readonly root: string;
   readonly wholeSuite: boolean;
 }): Promise<Tally> {
-  let requests: OperatorRequests;
+  let requests: ProductRequests;
   try {
     requests = JSON.parse(await readFile(join(root, REQUESTS_FILE), 'utf8'));
   } catch {
     if (!wholeSuite) return { passed: 0, failed: 0 };
-    return report('the operator is refused nothing', [`no test left ${REQUESTS_FILE}`]);
+    return report('the product is refused nothing', [`no test left ${REQUESTS_FILE}`]);
   }
   const grants = grantsOf(await installedRoles(root));
   const refused = report(
-    'the operator is refused nothing',
+    'the product is refused nothing',
     refusals(grants, requests.refused).map(({ request, message }) => `${request}: ${message}`),
   );
   if (!wholeSuite) {
@@ -102,7 +105,7 @@ export async function checkPrivileges({
   const unused = unusedGrants(grants, requests.used);
   const used = report(
     'every granted right is used',
-    unused.map((grant) => `no test made the operator use: ${grant}`),
+    unused.map((grant) => `no test made use of ${grant}`),
   );
   return { passed: refused.passed + used.passed, failed: refused.failed + used.failed };
 }

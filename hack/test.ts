@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 
-import { REQUESTS_FILE } from '../test/harness/operator-requests.ts';
+import { REQUESTS_FILE } from '../test/harness/product-requests.ts';
 import { complaints, readRecords, SCAN_FOLDER } from '../test/harness/secret-scan.ts';
 import { checkPrivileges } from './privileges.ts';
 import { countVitest, formatTally, NOTHING, sum, type Tally, type VitestReport } from './tally.ts';

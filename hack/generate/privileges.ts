@@ -94,7 +94,7 @@ export function privilegesPage(rules: readonly PolicyRule[], registry: readonly 
     'docs/reference/privileges.md',
     [
       '# Privileges of the operator',
-      'Every right that `config/rbac` gives the ServiceAccount `kmm-system/kmm`, with the reason of each verb. Both are generated from declarations that stand beside the code that needs them. `make test` fails when the operator is refused anything in the whole test suite, and when a right is granted that no test uses.',
+      'Every right that `config/rbac` gives the ServiceAccount `kmm-system/kmm`, with the reason of each verb. Both are generated from declarations that stand beside the code that needs them. `make test` fails when the operator or the registry’s front is refused anything in the whole test suite, and when either has a right that no test uses.',
       'It may read no Secrets. It may not `get` ConfigMaps, touch roles, Nodes beyond a patch, namespaces or CRDs, and not run commands in pods. What RBAC cannot say is in an optional [admission policy](../usage/security.md#admission-policy).',
       table(always.flatMap(rowsOf).sort((a, b) => (a.resource < b.resource ? -1 : a.resource > b.resource ? 1 : 0))),
       '## Optional',

@@ -10,8 +10,8 @@ import { defineResource } from '../../src/kube/resources.ts';
 import { AdminClient } from './admin.ts';
 import { attachControlPlane, type ControlPlane, startControlPlane } from './control-plane.ts';
 import { Nodes } from './nodes.ts';
-import { startCollecting } from './operator-requests.ts';
 import { Pods } from './pods.ts';
+import { startCollecting } from './product-requests.ts';
 import { complaints, readRecords, startScan } from './secret-scan.ts';
 
 declare module 'vitest' {

@@ -9,10 +9,10 @@ import { findControlPlane } from '../../hack/control-plane/resolve.ts';
 import { AUDIT_POLICY, type AuditEvent, readAuditLog } from './audit.ts';
 import { etcdHistory } from './etcd-history.ts';
 import { eventually } from './eventually.ts';
-import { OPERATOR_NAMESPACE, OPERATOR_USER } from './operator-identity.ts';
-import { collectRequests } from './operator-requests.ts';
+import { OPERATOR_NAMESPACE, PRODUCT_USERS } from './operator-identity.ts';
 import { freePorts } from './ports.ts';
 import { commandLine, guardDirectory, killUnder, signalProcess } from './processes.ts';
+import { collectRequests } from './product-requests.ts';
 import { type RunOptions, type RunResult, run, runOrThrow } from './run.ts';
 import { isScanning, scanFolder, scanObjects } from './secret-scan.ts';
 import { KUBELET_STOPPED_LABEL, REAL_KUBELET_LABEL, stagesYaml } from './stages.ts';
@@ -163,7 +163,7 @@ export class ControlPlane {
   async stop(): Promise<void> {
     await this.#scan();
     await killUnder(this.directory);
-    await collectRequests(this.auditLogFile, OPERATOR_USER, OPERATOR_NAMESPACE);
+    await collectRequests(this.auditLogFile, PRODUCT_USERS, OPERATOR_NAMESPACE);
     await rm(this.directory, { recursive: true, force: true });
   }
 

@@ -9,11 +9,10 @@ import { Agent, request } from 'undici';
 
 import type { ControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
+import { OPERATOR_NAMESPACE, REGISTRY_SERVICE_ACCOUNT } from './operator-identity.ts';
 import { freePorts } from './ports.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const NAMESPACE = 'kmm-system';
-const SERVICE_ACCOUNT = 'kmm-registry';
 
 /** What `kubectl kustomize` makes of the operator's roles with the component. */
 export async function renderRegistryComponent(
@@ -73,7 +72,7 @@ export class RegistryFront {
    * @param port a free one unless told
    */
   static async start(controlPlane: ControlPlane, registry: string, port?: number): Promise<RegistryFront> {
-    const kubeconfig = await controlPlane.serviceAccountKubeconfig(NAMESPACE, SERVICE_ACCOUNT);
+    const kubeconfig = await controlPlane.serviceAccountKubeconfig(OPERATOR_NAMESPACE, REGISTRY_SERVICE_ACCOUNT);
     return RegistryFront.#start(
       'https',
       (port) => [
@@ -165,7 +164,7 @@ export async function publishedAuthority(controlPlane: ControlPlane): Promise<Au
   const folder = await mkdtemp(join(tmpdir(), 'kmm-registry-ca-'));
   const path = join(folder, 'ca.crt');
   const refresh = async (): Promise<void> => {
-    const args = ['get', 'configmap', 'kmm-registry-ca', '-n', NAMESPACE, '-o', 'jsonpath={.data.ca\\.crt}'];
+    const args = ['get', 'configmap', 'kmm-registry-ca', '-n', OPERATOR_NAMESPACE, '-o', 'jsonpath={.data.ca\\.crt}'];
     await writeFile(path, await controlPlane.kubectl(args));
   };
   await refresh();

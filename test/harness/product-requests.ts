@@ -1,5 +1,5 @@
 /**
- * What the operator asked for, and was refused, in the whole run: each control plane adds what its audit log says when it is stopped,
+ * What the product's programs asked for, and were refused, in the whole run: each control plane adds what its audit log says when it is stopped,
  * and hack/privileges.ts compares it with the rights that are granted.
  */
 import { randomUUID } from 'node:crypto';
@@ -10,13 +10,13 @@ import { dirname, join } from 'node:path';
 import { type AuditEvent, readAuditLog } from './audit.ts';
 
 /** Where `make test` looks, from the root of the repository. */
-export const REQUESTS_FILE = 'out/operator-requests.json';
+export const REQUESTS_FILE = 'out/product-requests.json';
 
 /** Folder of the run's parts. Test files are processes of their own: they inherit it. */
-const FOLDER_VARIABLE = 'KMM_TEST_OPERATOR_REQUESTS';
+const FOLDER_VARIABLE = 'KMM_TEST_PRODUCT_REQUESTS';
 
-export interface OperatorRequests {
-  /** `verb group/resource[/subresource] @place`, each once; place is `own` in the operator's namespace and `cluster` anywhere else. */
+export interface ProductRequests {
+  /** `account: verb group/resource[/subresource] @place`, each once; account is a ServiceAccount, place is `own` in the operator's namespace and `cluster` anywhere else. */
   readonly used: readonly string[];
   readonly refused: readonly RefusedRequest[];
 }
@@ -39,17 +39,23 @@ const WORLDLY = [/because it is being terminated/, /violates PodSecurity/, /exce
 const OUR_POLICY = /ValidatingAdmissionPolicy 'kmm-/;
 
 /**
- * Sums up what was done as the user `operator` by the program itself. Tests that act under its token say another user agent,
- * and are refused as they should be.
+ * Sums up what was done by the programs themselves. Tests that act under their tokens say another user agent, and are refused as they
+ * should be.
+ * @param users names in the audit log, and their accounts
  */
-export function summarize(events: Iterable<AuditEvent>, operator: string, ownNamespace: string): OperatorRequests {
+export function summarize(
+  events: Iterable<AuditEvent>,
+  users: ReadonlyMap<string, string>,
+  ownNamespace: string,
+): ProductRequests {
   const used = new Set<string>();
   const refused = new Map<string, RefusedRequest>();
   for (const event of events) {
-    if (event.user !== operator || !event.userAgent.startsWith('kmm/') || event.resource === '') continue;
-    if (event.code !== 403 && !OUR_POLICY.test(event.message)) used.add(requestOf(event, ownNamespace));
+    const account = users.get(event.user);
+    if (account === undefined || !event.userAgent.startsWith(`${account}/`) || event.resource === '') continue;
+    const request = `${account}: ${requestOf(event, ownNamespace)}`;
+    if (event.code !== 403 && !OUR_POLICY.test(event.message)) used.add(request);
     else if (!WORLDLY.some((pattern) => pattern.test(event.message)) && refused.size < MOST_REFUSED) {
-      const request = requestOf(event, ownNamespace);
       refused.set(`${request} ${event.message}`, { request, message: event.message });
     }
   }
@@ -62,12 +68,16 @@ function requestOf({ verb, group, resource, subresource, namespace }: AuditEvent
 }
 
 /** Adds what an audit log says to the run's parts; does nothing outside a run that collects. The log may end in the middle of a line. */
-export async function collectRequests(auditLogFile: string, operator: string, ownNamespace: string): Promise<void> {
+export async function collectRequests(
+  auditLogFile: string,
+  users: ReadonlyMap<string, string>,
+  ownNamespace: string,
+): Promise<void> {
   const folder = process.env[FOLDER_VARIABLE];
   if (folder === undefined || !existsSync(auditLogFile) || !existsSync(folder)) return;
   const events: AuditEvent[] = [];
-  for await (const event of readAuditLog(auditLogFile)) if (event.user === operator) events.push(event);
-  await writeFile(join(folder, randomUUID()), JSON.stringify(summarize(events, operator, ownNamespace)));
+  for await (const event of readAuditLog(auditLogFile)) if (users.has(event.user)) events.push(event);
+  await writeFile(join(folder, randomUUID()), JSON.stringify(summarize(events, users, ownNamespace)));
 }
 
 /** Begins a run that collects; the function it gives ends it and writes REQUESTS_FILE. */
@@ -76,7 +86,7 @@ export async function startCollecting(): Promise<() => Promise<void>> {
   process.env[FOLDER_VARIABLE] = folder;
   return async () => {
     const names = await readdir(folder);
-    const parts: OperatorRequests[] = await Promise.all(
+    const parts: ProductRequests[] = await Promise.all(
       names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8'))),
     );
     await mkdir(dirname(REQUESTS_FILE), { recursive: true });
@@ -85,7 +95,7 @@ export async function startCollecting(): Promise<() => Promise<void>> {
   };
 }
 
-export function merge(parts: readonly OperatorRequests[]): OperatorRequests {
+export function merge(parts: readonly ProductRequests[]): ProductRequests {
   const refused = new Map(parts.flatMap((part) => part.refused.map((each) => [JSON.stringify(each), each])));
   return { used: [...new Set(parts.flatMap(({ used }) => used))].sort(), refused: [...refused.values()] };
 }
