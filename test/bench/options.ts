@@ -1,6 +1,8 @@
 /** `node test/bench/bench.ts [--builds | [--large] [--nodes N ...] [--node-option FLAG ...]]` */
 import { parseArgs } from 'node:util';
 
+import { IMAGE_NODE_OPTIONS } from '../harness/operator.ts';
+
 export interface BenchOptions {
   /** One run for each; none where only builds are measured. */
   readonly nodes: readonly number[];
@@ -9,12 +11,6 @@ export interface BenchOptions {
   /** Whether builds are measured. */
   readonly builds: boolean;
 }
-
-/**
- * What the operator's image gives Node; docs/bench.md tells what they save. Without them V8 lets garbage pile up while the machine has
- * memory left: the semi-spaces alone grow to 128 MB.
- */
-const IMAGE_NODE_OPTIONS = ['--optimize-for-size', '--max-semi-space-size=2'];
 
 /** @throws Error in one sentence */
 export function readOptions(argv: readonly string[]): BenchOptions {

@@ -11,6 +11,8 @@ import { unusedRights } from '../harness/rights.ts';
 const KERNELS = ['6.1.0-50-cloud-amd64', '6.1.0-56-cloud-amd64', '6.12.1', '5.4.0-1054-gke'];
 
 // As an older or more careful cluster is: lists are not streamed, and who sets an owner reference that blocks must be allowed to.
+import { PATIENT_LEASE } from './lease.ts';
+
 const kmm = useOperatedCluster('operator-faults', {
   controlPlane: {
     apiServerArgs: ['feature-gates=WatchList=false', 'enable-admission-plugins=OwnerReferencesPermissionEnforcement'],
@@ -19,13 +21,6 @@ const kmm = useOperatedCluster('operator-faults', {
 
 /** An API server that has just started refuses everybody until it has read the roles: RFC 3339. */
 let apiServerAway = { from: '', to: '' };
-
-/** A lease that outlasts an API server that is away for some seconds. */
-const LONG_LEASE = [
-  '--leader-elect-lease-duration=60s',
-  '--leader-elect-renew-deadline=50s',
-  '--leader-elect-retry-period=500ms',
-];
 
 /** Uids and container IDs of every pod of the Module: what must stay the same. */
 async function running(ref: ModuleRef): Promise<readonly string[]> {
@@ -65,7 +60,7 @@ describe('nothing is written and no pod is replaced', () => {
 
   it('by a restart of the API server: every cache is right again, and work goes on', async () => {
     await kmm.operator.stop();
-    await kmm.startOperator(LONG_LEASE);
+    await kmm.startOperator(PATIENT_LEASE);
     const ref = await settledModule('api-restart');
     const before = await running(ref);
     const mark = await kmm.controlPlane.auditMark();

@@ -21,6 +21,8 @@ export interface OperatorOptions {
   readonly flags?: readonly string[];
   /** The program to run; the sources unless told. `dist/kmm.mjs` is the bundle. */
   readonly program?: string;
+  /** Arguments of Node itself. */
+  readonly nodeOptions?: readonly string[];
   /** More environment of the process. */
   readonly env?: Readonly<Record<string, string>>;
   /** Another kubeconfig than one with a token of the operator's ServiceAccount. */
@@ -60,6 +62,15 @@ export function operatorKubeconfig(controlPlane: ControlPlane, server = controlP
   return controlPlane.serviceAccountKubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, { server });
 }
 
+/**
+ * What the operator's image gives Node; docs/bench.md tells what they save. Without them V8 lets garbage pile up while the machine has
+ * memory left: the semi-spaces alone grow to 128 MB.
+ */
+export const IMAGE_NODE_OPTIONS = ['--optimize-for-size', '--max-semi-space-size=2'];
+
+/** What the memory of an operator may grow to where it is installed as config/manager has it, before the kernel ends it; MB. */
+export const INSTALLED_MEMORY_MB = 256;
+
 let started = 0;
 
 /** Starts an operator that has been installed, and returns when its caches are synced (`/readyz`). */
@@ -87,6 +98,7 @@ export async function spawnOperator(
   const child = spawn(
     node,
     [
+      ...(options.nodeOptions ?? []),
       options.program ?? join(ROOT, 'src/main.ts'),
       'manager',
       `--kubeconfig=${kubeconfig}`,

@@ -7,16 +7,21 @@ import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { inParallel } from '../../harness/nodes.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
-import { fourNodes, mapped, PATIENT_LEASE, untilDegraded, untilLoadedEverywhere } from './loaded.ts';
+import { IMAGE_NODE_OPTIONS, INSTALLED_MEMORY_MB } from '../../harness/operator.ts';
+import { PATIENT_LEASE } from '../lease.ts';
+import { fourNodes, mapped, untilDegraded, untilLoadedEverywhere } from './loaded.ts';
 import { FLOOD_MODULES, LONG_TEST_MS, MINUTES } from './settings.ts';
 
 const EVENTS_A_MINUTE = 10_000;
 /** What a full run goes on for: five minutes of it. */
 const LEAST_EVENTS = Math.min(5, MINUTES / 6) * EVENTS_A_MINUTE;
-const MOST_MB = 400;
 const NODE_COUNT = 20;
 
-const kmm = useOperatedCluster('flood', { controlPlane: { disableQpsLimits: true }, flags: PATIENT_LEASE });
+const kmm = useOperatedCluster('flood', {
+  controlPlane: { disableQpsLimits: true },
+  flags: PATIENT_LEASE,
+  nodeOptions: IMAGE_NODE_OPTIONS,
+});
 
 it(
   'a flood of Modules and of node events keeps no Module waiting, and one that fails for ever hurts nobody',
@@ -82,7 +87,7 @@ it(
           `${Math.round(rssMB)} MB, ${Math.round(rssPeakMB)} at most, ${Math.round(cpuSeconds)} s of a core`,
       );
       await untilDegraded(kmm, failing);
-      expect(rssPeakMB).toBeLessThan(MOST_MB);
+      expect(rssPeakMB).toBeLessThan(INSTALLED_MEMORY_MB);
     } finally {
       done.abort();
       await flood;

@@ -12,13 +12,6 @@ const SLOW = { timeoutMs: 900_000, intervalMs: 1_000 };
 const imageOf = (tag: string): string => `registry.test/kmod:${tag}`;
 export const mapped = (tag: string) => ({ kernelMappings: [{ regexp: '.', containerImage: imageOf(tag) }] });
 
-/** A lease that outlasts a restart of the API server, and a machine that is very busy. */
-export const PATIENT_LEASE = [
-  '--leader-elect-lease-duration=60s',
-  '--leader-elect-renew-deadline=50s',
-  '--leader-elect-retry-period=1s',
-];
-
 /** A Module with a device plugin, and four nodes of four kernels for it. */
 export async function fourNodes(kmm: OperatedCluster, name: string): Promise<ModuleRef> {
   const namespace = await kmm.cluster.freshNamespace(name);

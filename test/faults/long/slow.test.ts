@@ -4,9 +4,10 @@ import { expect, it } from 'vitest';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { FaultProxy, FINE, type Weather } from '../fault-proxy.ts';
 import { KeptOperator } from '../kept-operator.ts';
+import { PATIENT_LEASE } from '../lease.ts';
 import { untilQuiet } from '../quiet.ts';
 import { repeatedWrites } from '../repeated-writes.ts';
-import { fourNodes, mapped, PATIENT_LEASE, untilGone, untilLoadedEverywhere } from './loaded.ts';
+import { fourNodes, mapped, untilGone, untilLoadedEverywhere } from './loaded.ts';
 import { LONG_TEST_MS } from './settings.ts';
 
 const kmm = useOperatedCluster('slow');
