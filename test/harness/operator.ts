@@ -154,6 +154,11 @@ export class OperatorProcess {
     return this.#child.pid;
   }
 
+  /** Where it serves /metrics, on loopback. */
+  get metricsPort(): number {
+    return this.#metrics;
+  }
+
   get hasEnded(): boolean {
     return this.#ended;
   }

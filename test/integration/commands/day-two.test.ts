@@ -14,23 +14,33 @@ import { type LogKubelet, startLogKubelet } from '../../harness/log-kubelet.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
+import { PodNetwork } from '../../harness/pod-network.ts';
 import { type RunResult, run } from '../../harness/run.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const PROGRAM = join(ROOT, 'src/main.ts');
 const KERNEL = '6.1.0-50-cloud-amd64';
 
-const kmm = useOperatedCluster('day-two', { flags: ['--metrics-authentication'] });
+const network = await PodNetwork.start();
+const kmm = useOperatedCluster('day-two', { controlPlane: { apiServerArgs: network.args } });
+afterAll(() => network.stop());
 
 describe('/metrics with authentication', () => {
   beforeAll(async () => {
     const { controlPlane } = kmm;
     await controlPlane.kubectl(['apply', '--server-side', '-k', join(ROOT, 'config/components/metrics-auth')]);
+    await kmm.operator.stop();
+    await kmm.startOperator(['--metrics-authentication']);
     for (const name of ['prometheus', 'nosy']) {
       await controlPlane.kubectl(['create', 'serviceaccount', name, '-n', 'default']);
     }
     const binding = ['create', 'clusterrolebinding', 'scraping', '--clusterrole=kmm-metrics-reader'];
     await controlPlane.kubectl([...binding, '--serviceaccount=default:prometheus']);
+  });
+
+  afterAll(async () => {
+    await kmm.operator.stop();
+    await kmm.startOperator();
   });
 
   const tokenOf = async (name: string): Promise<string> =>
@@ -113,6 +123,10 @@ describe('kmm support-bundle', () => {
       },
       { what: 'the pod kmm-0 to run' },
     );
+    // Simulated pods have no address.
+    const status = { podIP: '10.0.0.7', podIPs: [{ ip: '10.0.0.7' }] };
+    await admin.patch(PODS, { name: 'kmm-0', namespace: OPERATOR_NAMESPACE }, { status }, { subresource: 'status' });
+    network.route('10.0.0.7:8080', kmm.operator.metricsPort);
     const loaderLog = `login with token=${PLANTED}\nAuthorization: Bearer ${TOKEN}\nmodprobe: no such device\n`;
     kubelet = await startLogKubelet(admin, node, {
       [`${OPERATOR_NAMESPACE}/kmm-0/manager`]: `{"level":"info","msg":"leading","url":"https://u:${PLANTED}@git.test"}\n`,
@@ -132,6 +146,7 @@ describe('kmm support-bundle', () => {
     expect(stdout).toContain('look through it before you send it');
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     const files = await unpack(path);
+    expect(files.get('problems.txt')).toBe('');
     const names = [...files.keys()];
     expect(names).toEqual(
       expect.arrayContaining([
@@ -142,6 +157,7 @@ describe('kmm support-bundle', () => {
         `modules/${namespace}/support.yaml`,
         'operator/pod-kmm-0.yaml',
         'operator/lease-kmm.sigs.x-k8s.io.yaml',
+        'metrics/kmm-0.txt',
         `logs/${OPERATOR_NAMESPACE}/kmm-0/manager.log`,
         expect.stringMatching(new RegExp(`^daemonsets/${namespace}/support-.*yaml$`)),
         expect.stringMatching(new RegExp(`^pods/${namespace}/support-.*yaml$`)),
@@ -157,9 +173,15 @@ describe('kmm support-bundle', () => {
     expect(files.get('events.txt')).toMatch(/Module .*support LoaderFailing/);
     const [, loaderLog = ''] = [...files].find(([name]) => name.startsWith(`logs/${namespace}`)) ?? [];
     expect(loaderLog).toContain('modprobe: no such device');
-    // The pod of this test has no address at which it serves metrics: what is missing is told, and stops nothing.
-    expect(files.get('problems.txt')).toContain('metrics of kmm-0');
-    expect(files.get('problems.txt')).not.toContain('logs/');
+    expect(files.get('metrics/kmm-0.txt')).toMatch(/^kmm_modules 1$/m);
+  });
+
+  test('says what it could not have, and has everything else', async () => {
+    const path = join(kmm.controlPlane.directory, 'partial.tar.gz');
+    expect(await bundle(`--output=${path}`, '--metrics-port=1')).toMatchObject({ code: 0 });
+    const files = await unpack(path);
+    expect(files.get('problems.txt')).toMatch(/^metrics of kmm-0: .+\n$/);
+    expect(files.get(`modules/${namespace}/support.yaml`)).toContain('LoaderFailing');
   });
 
   test('is never written over another file, and half a bundle is not left', async () => {
