@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { interruption } from './interruption.ts';
 
 const settings = {
   FAULTS_SEED: process.env['FAULTS_SEED'] ?? String(randomInt(2 ** 31)),
@@ -13,6 +14,7 @@ const settings = {
   FLOOD_MODULES: process.env['FLOOD_MODULES'] ?? '1000',
 };
 const selection = process.argv.slice(2);
+const interrupted = interruption();
 
 console.log(
   Object.entries(settings)
@@ -21,13 +23,15 @@ console.log(
 );
 const env = { ...process.env, ...settings, MODEL_SEED: settings.FAULTS_SEED, FAULTS: 'long' };
 const model = selection.length === 0 ? await vitest(['--project', 'unit', 'test/model']) : 0;
-const faults = await vitest(['--project', 'faults', ...selection]);
+const faults = interrupted.aborted ? 130 : await vitest(['--project', 'faults', ...selection]);
 process.exitCode = model === 0 && faults === 0 ? 0 : 1;
 
 function vitest(args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn('vitest', ['run', ...args], { env, stdio: 'inherit' });
-    child.once('error', (cause) => reject(new Error('cannot run vitest: run `make setup` first', { cause })));
+    const child = spawn('vitest', ['run', ...args], { env, stdio: 'inherit', signal: interrupted });
+    child.once('error', (cause) => {
+      if (!interrupted.aborted) reject(new Error('cannot run vitest: run `make setup` first', { cause }));
+    });
     child.once('close', (code) => resolve(code ?? 1));
   });
 }

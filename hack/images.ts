@@ -13,6 +13,7 @@ import { annotations, baseRecipe, baseTag, type ImageName, type Origin, publicBa
 import { ImageStorage } from './images/storage.ts';
 import { sizeTable } from './images/table.ts';
 import { tool } from './images/tool.ts';
+import { interruption } from './interruption.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** About how long each step takes on two cores, for whoever waits. */
@@ -144,9 +145,7 @@ switch (line.kind) {
 }
 
 async function run(options: ImagesOptions): Promise<void> {
-  const interrupted = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort());
-  const { signal } = interrupted;
+  const signal = interruption();
   const progress = new Progress();
   try {
     await ensureDebianPackages(progress, signal);

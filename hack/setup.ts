@@ -7,6 +7,7 @@ import { Progress } from './control-plane/progress.ts';
 import { type Resolved, resolveControlPlane, surroundings } from './control-plane/resolve.ts';
 import { ensureDebianPackages, updatePackageLists } from './debian-packages.ts';
 import { ensureHelm } from './helm/helm.ts';
+import { interruption } from './interruption.ts';
 
 async function ensureControlPlane(progress: Progress, signal: AbortSignal): Promise<Resolved> {
   const world = await surroundings();
@@ -46,21 +47,18 @@ async function ensureToolchain(progress: Progress, signal: AbortSignal): Promise
   }
 }
 
-const interrupted = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
+const interrupted = interruption();
 const progress = new Progress();
 try {
-  await ensureDebianPackages(progress, interrupted.signal);
-  await ensureHelm(progress, interrupted.signal);
-  const { source } = await ensureControlPlane(progress, interrupted.signal);
-  await ensureToolchain(progress, interrupted.signal);
+  await ensureDebianPackages(progress, interrupted);
+  await ensureHelm(progress, interrupted);
+  const { source } = await ensureControlPlane(progress, interrupted);
+  await ensureToolchain(progress, interrupted);
   progress.done();
   if (!process.argv.includes('--quiet')) progress.say(`Control plane from ${source}.`);
 } catch (error) {
   progress.abandon();
   const said = error instanceof Error ? error.message : String(error);
-  process.stderr.write(
-    interrupted.signal.aborted ? 'Interrupted; the next run goes on where this one ended.\n' : `${said}\n`,
-  );
-  process.exitCode = interrupted.signal.aborted ? 130 : 1;
+  process.stderr.write(interrupted.aborted ? 'Interrupted; the next run goes on where this one ended.\n' : `${said}\n`);
+  process.exitCode = interrupted.aborted ? 130 : 1;
 }

@@ -7,6 +7,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 
 import { REQUESTS_FILE } from '../test/harness/product-requests.ts';
 import { complaints, readRecords, SCAN_FOLDER } from '../test/harness/secret-scan.ts';
+import { interruption } from './interruption.ts';
 import { checkPrivileges } from './privileges.ts';
 import { countVitest, formatTally, NOTHING, sum, type Tally, type VitestReport } from './tally.ts';
 
@@ -35,16 +36,17 @@ const onlyStatic = process.argv.includes('--lint');
 // Whatever else was given selects tests, as for vitest: `make test ARGS=test/integration/kube`.
 const selection = process.argv.slice(2).filter((argument) => argument !== '--lint');
 
+const interrupted = interruption();
 const tallies: Tally[] = [];
-for (const check of STATIC_CHECKS) tallies.push(await runStatic(check));
-if (!onlyStatic) {
+for (const check of STATIC_CHECKS) if (!interrupted.aborted) tallies.push(await runStatic(check));
+if (!onlyStatic && !interrupted.aborted) {
   await rm(REQUESTS_FILE, { force: true });
   tallies.push(await runVitest(), await judgeSecretScan());
   tallies.push(await checkPrivileges({ root: '.', wholeSuite: selection.length === 0 }));
 }
 const total = sum(tallies);
-console.log(formatTally(total));
-process.exitCode = total.failed === 0 ? 0 : 1;
+console.log(interrupted.aborted ? 'Interrupted.' : formatTally(total));
+process.exitCode = interrupted.aborted ? 130 : total.failed === 0 ? 0 : 1;
 
 async function runStatic({ name, command, hint }: Check): Promise<Tally> {
   const started = performance.now();
@@ -98,13 +100,17 @@ function execute(
 ): Promise<{ readonly code: number; readonly output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
+      signal: interrupted,
       stdio: mode === 'shown' ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
     });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
     }
-    child.once('error', (cause) => reject(new Error(`cannot run ${program}: run \`make setup\` first`, { cause })));
+    child.once('error', (cause) => {
+      // One that is told to end says so here, and closes when it has ended.
+      if (!interrupted.aborted) reject(new Error(`cannot run ${program}: run \`make setup\` first`, { cause }));
+    });
     child.once('close', (code, signal) => resolve({ code: code ?? 1, output: output + (signal ?? '') }));
   });
 }

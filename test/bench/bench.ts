@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 
 import { Progress } from '../../hack/control-plane/progress.ts';
+import { interruption } from '../../hack/interruption.ts';
 import { measureBuilds } from './builds.ts';
 import { buildsReport } from './builds-report.ts';
 import { buildBundle } from './bundle.ts';
@@ -52,13 +53,12 @@ async function bench(signal: AbortSignal): Promise<void> {
   }
 }
 
-const interrupted = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(name));
+const interrupted = interruption();
 
 try {
-  await bench(interrupted.signal);
+  await bench(interrupted);
 } catch (error) {
-  if (!interrupted.signal.aborted) throw error;
+  if (!interrupted.aborted) throw error;
   console.error('interrupted; everything that was started has been ended');
   // What still waited for something of the cluster would wait for nothing.
   process.exit(130);

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 
 import { Progress } from '../../hack/control-plane/progress.ts';
 import { E2E_PACKAGES, ensureDebianPackages } from '../../hack/debian-packages.ts';
+import { interruption } from '../../hack/interruption.ts';
 import { countVitest, formatTally, NOTHING, type Tally, type VitestReport } from '../../hack/tally.ts';
 import { attachControlPlane } from '../harness/control-plane.ts';
 import { processesUnder } from '../harness/processes.ts';
@@ -30,8 +31,7 @@ const SCENARIOS = join(import.meta.dirname, 'scenarios');
 /** Scenarios that take nothing of their cluster but its API and its nodes' kernels. */
 const ANYWHERE = ['/01-', '/05-', '/06-', '/07-', '/08-'];
 
-const interrupted = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort());
+const interrupted = interruption();
 
 const [first = '', directory, ...others] = process.argv.slice(2);
 if (first === '--end' || first === '--bed') {
@@ -72,12 +72,12 @@ async function main(words: readonly string[]): Promise<void> {
         REGISTRY === ''
           ? { bed: await bedMaterial(await selectsBuilds(selection), softwareFor(words[0] ?? ''), making) }
           : { foreign: await foreignMaterial(REGISTRY, making) },
-      { progress, signal: interrupted.signal },
+      { progress, signal: interrupted },
     );
   } catch (error) {
     progress.abandon();
     const said = error instanceof Error ? error.message : String(error);
-    console.error(interrupted.signal.aborted ? 'Interrupted; the next run goes on where this one ended.' : said);
+    console.error(interrupted.aborted ? 'Interrupted; the next run goes on where this one ended.' : said);
     return report({ ...NOTHING, failed: 1 });
   }
   const material = { KMM_E2E_MATERIAL: MATERIAL };
