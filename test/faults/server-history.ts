@@ -1,6 +1,7 @@
 /** A random history of one Module on the real API server: what may happen to it and its two nodes, and what must be true in the end. */
 import { expect } from 'vitest';
 
+import { MODULES } from '../../src/api/module.ts';
 import { DAEMONSETS } from '../../src/kube/core.ts';
 import { AdminError } from '../harness/admin.ts';
 import { expectReasons } from '../harness/conditions.ts';
@@ -272,4 +273,21 @@ export async function playTogether(
   // Whole: a comparison of lists is cut short, and the history is what is needed to play it again.
   if (failures.length > 0)
     throw new Error(`of the histories of seeds ${seed} to ${seed + count - 1}:\n${failures.join('\n')}`);
+}
+
+/** Takes away the Modules that histories have left, and then the nodes, which a Module would otherwise miss for a minute. */
+export async function clearAway({ cluster }: OperatedCluster): Promise<void> {
+  const { admin, nodes } = cluster;
+  // An API server that has just started answers for its CustomResourceDefinitions a moment later.
+  await eventually(
+    async () => {
+      const left = await admin.list(MODULES);
+      for (const { metadata } of left) {
+        await admin.delete(MODULES, { name: metadata.name ?? '', namespace: metadata.namespace ?? '' });
+      }
+      expect(left).toEqual([]);
+    },
+    { what: 'the Modules of the histories to be gone', timeoutMs: 240_000, intervalMs: 500 },
+  );
+  await nodes.deleteAll();
 }

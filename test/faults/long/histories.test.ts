@@ -5,7 +5,7 @@ import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { FaultProxy } from '../fault-proxy.ts';
 import { KeptOperator } from '../kept-operator.ts';
 import { expectNothingDue } from '../nothing-due.ts';
-import { playTogether } from '../server-history.ts';
+import { clearAway, playTogether } from '../server-history.ts';
 import { HISTORIES, LONG_TEST_MS, SEED } from './settings.ts';
 
 const AT_ONCE = 20;
@@ -28,7 +28,7 @@ it(
         await playTogether(kmm, { seed: SEED + played, count, steps: 12 }, () => operator.kill());
         proxy.weather = { ...proxy.weather, tooMany: 0, broken: 0, brokenAfter: 0 };
         await expectNothingDue(kmm, operator.process, () => operator.replace());
-        await kmm.cluster.nodes.deleteAll();
+        await clearAway(kmm);
         console.log(`${played + count} of ${HISTORIES} histories, seeds from ${SEED}; kills: ${operator.ends.length}`);
       }
       expect(new Set(operator.ends)).toEqual(new Set(['SIGKILL']));

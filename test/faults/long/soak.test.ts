@@ -5,7 +5,7 @@ import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { IMAGE_NODE_OPTIONS, INSTALLED_MEMORY_MB } from '../../harness/operator.ts';
 import { PATIENT_LEASE } from '../lease.ts';
 import { expectNothingDue } from '../nothing-due.ts';
-import { playTogether } from '../server-history.ts';
+import { clearAway, playTogether } from '../server-history.ts';
 import { LONG_TEST_MS, MINUTES, SEED } from './settings.ts';
 
 const AT_ONCE = 6;
@@ -24,9 +24,9 @@ it(
     const memory: number[] = [];
     let restarts = 0;
     for (let round = 0; performance.now() < endsAt || round < 2; round += 1) {
+      await clearAway(kmm);
       // No kills: it is the same process from beginning to end.
       await playTogether(kmm, { seed: SEED + round * AT_ONCE, count: AT_ONCE, steps: 10 }, async () => undefined);
-      await kmm.cluster.nodes.deleteAll();
       await kmm.controlPlane.restartApiServer();
       restarts += 1;
       const { rssMB } = await usageOf(kmm.operator.pid);
