@@ -153,4 +153,4 @@ it('20 random histories, with 429s and 500s among the answers and the operator k
     await operator.stop();
     await proxy.close();
   }
-}, 600_000);
+}, 900_000);
