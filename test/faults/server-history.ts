@@ -54,6 +54,7 @@ class ServerHistory {
   readonly told: string[] = [];
   #image = `${GOOD_IMAGES}0`;
   #broken: string | undefined;
+  #refused = false;
   #ref: ModuleRef | undefined;
 
   /** @param killOperator kills whoever operates the cluster; somebody else starts it again */
@@ -102,6 +103,7 @@ class ServerHistory {
   }
 
   async refusePods(): Promise<void> {
+    this.#refused = true;
     const quota = { metadata: { name: 'none', namespace: this.#module.namespace }, spec: { hard: { pods: '0' } } };
     await this.kmm.cluster.admin.delete(QUOTAS, quota.metadata);
     await this.kmm.cluster.admin.create(QUOTAS, quota);
@@ -160,9 +162,8 @@ class ServerHistory {
   }
 
   async #heal(): Promise<void> {
-    const { nodes, admin } = this.kmm.cluster;
-    await admin.delete(QUOTAS, { name: 'none', namespace: this.#module.namespace });
-    await this.#wakeDaemonSets();
+    const { nodes } = this.kmm.cluster;
+    if (this.#refused) await this.#allowPods();
     for (const node of this.#nodes) {
       await nodes.uncordon(node);
       await nodes.setReady(node, true);
@@ -171,8 +172,15 @@ class ServerHistory {
     }
   }
 
-  /** The DaemonSet controller comes back to what was refused after up to 1,000 s, or when the DaemonSet changes; that wait is not ours. */
-  async #wakeDaemonSets(): Promise<void> {
+  /**
+   * Takes the quota away, and wakes the DaemonSet controller when the API server knows of it: it comes back to what was refused after up to
+   * 1,000 s, or when the DaemonSet changes. That wait is not ours.
+   */
+  async #allowPods(): Promise<void> {
+    const { namespace } = this.#module;
+    await this.kmm.cluster.admin.delete(QUOTAS, { name: 'none', namespace });
+    const aPod = ['run', 'probe', '-n', namespace, '--image=registry.test/probe:1', '--dry-run=server'];
+    await eventually(() => this.kmm.controlPlane.kubectl(aPod), { what: 'pods to be allowed', timeoutMs: 60_000 });
     for (const { metadata } of await this.kmm.daemonSets(this.#module)) {
       const ref = { name: metadata.name ?? '', namespace: metadata.namespace ?? '' };
       const annotations = { 'faults.test/woken': metadata.resourceVersion };
