@@ -28,6 +28,9 @@ export interface Weather {
 
 export const FINE: Weather = { tooMany: 0, broken: 0, brokenAfter: 0, slowMs: 0, lateMs: 0 };
 
+/** What random histories are played in: 13 % of all answers. */
+export const STORMY: Weather = { ...FINE, tooMany: 0.03, broken: 0.05, brokenAfter: 0.05 };
+
 /** A write of the operator's that the API server has carried out. Leases and events do not count. */
 export interface Write {
   readonly method: string;

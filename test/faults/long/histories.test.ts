@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
-import { FaultProxy } from '../fault-proxy.ts';
+import { FaultProxy, FINE, STORMY } from '../fault-proxy.ts';
 import { KeptOperator } from '../kept-operator.ts';
 import { expectNothingDue } from '../nothing-due.ts';
 import { clearAway, playTogether } from '../server-history.ts';
@@ -24,9 +24,9 @@ it(
     try {
       for (let played = 0; played < HISTORIES; played += AT_ONCE) {
         const count = Math.min(AT_ONCE, HISTORIES - played);
-        proxy.weather = { ...proxy.weather, tooMany: 0.03, broken: 0.05, brokenAfter: 0.05 };
+        proxy.weather = STORMY;
         await playTogether(kmm, { seed: SEED + played, count, steps: 12 }, () => operator.kill());
-        proxy.weather = { ...proxy.weather, tooMany: 0, broken: 0, brokenAfter: 0 };
+        proxy.weather = FINE;
         await expectNothingDue(kmm, operator.process, () => operator.replace());
         await clearAway(kmm);
         console.log(`${played + count} of ${HISTORIES} histories, seeds from ${SEED}; kills: ${operator.ends.length}`);
