@@ -20,7 +20,7 @@ export const ALERT_PLACEHOLDERS = { nodeWaitingMinutes: 'NODE_WAITING_MINUTES', 
 interface Alert {
   readonly name: string;
   /** PromQL. */
-  readonly expression: string | ((settings: AlertSettings) => string);
+  readonly expression: string;
   /** How long it has to hold, as Prometheus writes it. */
   readonly for: string;
   readonly severity: 'warning' | 'critical';
@@ -32,7 +32,7 @@ interface Alert {
   readonly steps: readonly string[];
 }
 
-export const ALERTS: readonly Alert[] = [
+const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => [
   {
     name: 'KMMBuildFailing',
     expression: 'max by (namespace, name) (kmm_module_kernels{state="BuildFailed"}) > 0',
@@ -67,8 +67,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'KMMNodeWaiting',
-    expression: ({ nodeWaitingMinutes }) =>
-      `max by (namespace, name) (time() - kmm_module_node_waiting_since_timestamp_seconds) > 60 * ${nodeWaitingMinutes}`,
+    expression: `max by (namespace, name) (time() - kmm_module_node_waiting_since_timestamp_seconds) > 60 * ${nodeWaitingMinutes}`,
     for: '1m',
     severity: 'warning',
     summary:
@@ -117,6 +116,8 @@ export const ALERTS: readonly Alert[] = [
   },
 ];
 
+export const ALERTS = alertsWith(ALERT_DEFAULTS);
+
 const anchor = (name: string): string => name.toLowerCase();
 
 /** The groups of the PrometheusRule, which is also the form of a rules file of Prometheus. */
@@ -124,9 +125,9 @@ export function alertGroups(settings: AlertSettings = ALERT_DEFAULTS): readonly 
   return [
     {
       name: NAME,
-      rules: ALERTS.map((alert) => ({
+      rules: alertsWith(settings).map((alert) => ({
         alert: alert.name,
-        expr: expressionOf(alert, settings),
+        expr: alert.expression,
         for: alert.for,
         labels: { severity: alert.severity },
         annotations: {
@@ -137,11 +138,6 @@ export function alertGroups(settings: AlertSettings = ALERT_DEFAULTS): readonly 
       })),
     },
   ];
-}
-
-/** PromQL of the alert. */
-export function expressionOf({ expression }: Alert, settings: AlertSettings = ALERT_DEFAULTS): string {
-  return typeof expression === 'string' ? expression : expression(settings);
 }
 
 export function alertFiles(): readonly GeneratedFile[] {
@@ -175,7 +171,7 @@ function runbooks(): string {
     [
       `## ${alert.name}`,
       `Severity \`${alert.severity}\`; holds for ${alert.for}:`,
-      `\`\`\`promql\n${expressionOf(alert)}\n\`\`\``,
+      `\`\`\`promql\n${alert.expression}\n\`\`\``,
       alert.meaning,
       alert.steps.map((step, index) => `${index + 1}. ${step}`).join('\n'),
     ].join('\n\n'),

@@ -13,7 +13,7 @@ import {
 import { MODULES, type Module } from '../../src/api/module.ts';
 import { NODES, type Node, PODS, type Pod } from '../../src/kube/core.ts';
 import type { Condition } from '../../src/kube/objects.ts';
-import { AdminError } from '../harness/admin.ts';
+import { isNotFound } from '../harness/admin.ts';
 import { NAMESPACES } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { ModuleBuilder } from '../harness/modules.ts';
@@ -199,7 +199,7 @@ export class Scenario {
   untilGone(): Promise<void> {
     return this.eventually(`Module ${this.ref.name} to be gone`, async () => {
       const module = await this.module().catch((error: unknown) => {
-        if (error instanceof AdminError && error.status === 404) return undefined;
+        if (isNotFound(error)) return undefined;
         throw error;
       });
       if (module !== undefined) throw new Error(JSON.stringify(module.status?.conditions));

@@ -4,7 +4,8 @@ import { expect } from 'vitest';
 import { MODULES } from '../../src/api/module.ts';
 import { STALE_STATUS_MS } from '../../src/controllers/module/plan-ready.ts';
 import { DAEMONSETS } from '../../src/kube/core.ts';
-import { AdminError } from '../harness/admin.ts';
+import { refOf } from '../../src/kube/paths.ts';
+import { isNotFound } from '../harness/admin.ts';
 import { expectReasons } from '../harness/conditions.ts';
 import { eventually } from '../harness/eventually.ts';
 import { aModule, nodesOf } from '../harness/modules.ts';
@@ -181,13 +182,12 @@ class ServerHistory {
     await this.kmm.cluster.admin.delete(QUOTAS, { name: 'none', namespace });
     const aPod = ['run', 'probe', '-n', namespace, '--image=registry.test/probe:1', '--dry-run=server'];
     await eventually(() => this.kmm.controlPlane.kubectl(aPod), { what: 'pods to be allowed', timeoutMs: 60_000 });
-    for (const { metadata } of await this.kmm.daemonSets(this.#module)) {
-      const ref = { name: metadata.name ?? '', namespace: metadata.namespace ?? '' };
-      const annotations = { 'faults.test/woken': metadata.resourceVersion };
+    for (const daemonSet of await this.kmm.daemonSets(this.#module)) {
+      const annotations = { 'faults.test/woken': daemonSet.metadata.resourceVersion };
       try {
-        await this.kmm.cluster.admin.patch(DAEMONSETS, ref, { metadata: { annotations } });
+        await this.kmm.cluster.admin.patch(DAEMONSETS, refOf(daemonSet), { metadata: { annotations } });
       } catch (error) {
-        if (!(error instanceof AdminError && error.status === 404)) throw error;
+        if (!isNotFound(error)) throw error;
       }
     }
   }
@@ -298,9 +298,7 @@ export async function clearAway({ cluster }: OperatedCluster): Promise<void> {
   await eventually(
     async () => {
       const left = await admin.list(MODULES);
-      for (const { metadata } of left) {
-        await admin.delete(MODULES, { name: metadata.name ?? '', namespace: metadata.namespace ?? '' });
-      }
+      for (const module of left) await admin.delete(MODULES, refOf(module));
       expect(left).toEqual([]);
     },
     { what: 'the Modules of the histories to be gone', timeoutMs: 240_000, intervalMs: 500 },

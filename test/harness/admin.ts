@@ -19,6 +19,11 @@ export class AdminError extends Error {
   }
 }
 
+/** Whether the API server said that what was asked for is not there. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof AdminError && error.status === 404;
+}
+
 export interface Ref {
   readonly name: string;
   readonly namespace?: string;
@@ -103,7 +108,7 @@ export class AdminClient {
     try {
       await this.#call('DELETE', pathOf(resource, ref.namespace, ref.name), options, 'application/json');
     } catch (error) {
-      if (!(error instanceof AdminError && error.status === 404)) throw error;
+      if (!isNotFound(error)) throw error;
     }
   }
 

@@ -2,7 +2,7 @@ import { IMAGE_BUILD_ROLE, MODULE_NAME_LABEL, ROLE_LABEL } from '../../src/api/l
 import { EXIT_CODES } from '../../src/build/pipeline/failure.ts';
 import { encodeReport, type ImageReport, type Report } from '../../src/build/pipeline/report.ts';
 import { type ContainerState, type ContainerStatus, PODS, type Pod } from '../../src/kube/core.ts';
-import { type AdminClient, AdminError } from './admin.ts';
+import { type AdminClient, isNotFound } from './admin.ts';
 import { eventually } from './eventually.ts';
 
 type Stage = 'build' | 'sign' | 'push';
@@ -86,7 +86,7 @@ export class BuildPods {
       await this.#admin.patch(PODS, { name, namespace }, body, { type: 'strategic', subresource: 'status' });
     } catch (error) {
       // It was cancelled meanwhile.
-      if (!(error instanceof AdminError && error.status === 404)) throw error;
+      if (!isNotFound(error)) throw error;
     }
   }
 }

@@ -12,7 +12,7 @@ import {
 } from '../../src/build/engines/openshift-objects.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { apiVersionOf, type Resource } from '../../src/kube/resources.ts';
-import { type AdminClient, AdminError } from './admin.ts';
+import { type AdminClient, isNotFound } from './admin.ts';
 import type { Cluster } from './cluster.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
@@ -233,7 +233,7 @@ export class OpenShiftBuilds {
       await this.#admin.create(BUILDS, buildOf(config));
     } catch (error) {
       // Its Module changed its mind meanwhile.
-      if (!(error instanceof AdminError && error.status === 404)) throw error;
+      if (!isNotFound(error)) throw error;
     }
   }
 }

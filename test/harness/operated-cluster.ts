@@ -12,7 +12,7 @@ import {
 import { MODULES, type Module } from '../../src/api/module.ts';
 import { DAEMONSETS, type DaemonSet, EVENTS, type Event, NODES, type Node, type Pod } from '../../src/kube/core.ts';
 import type { Condition } from '../../src/kube/objects.ts';
-import { AdminError, type Ref } from './admin.ts';
+import { isNotFound, type Ref } from './admin.ts';
 import { type AuditEvent, writes } from './audit.ts';
 import { type Cluster, clusterAround } from './cluster.ts';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts';
@@ -132,7 +132,7 @@ export class OperatedCluster {
             `its finalizers are ${metadata.finalizers?.join()}; ${JSON.stringify(status?.conditions?.[0])}`,
           );
         } catch (error) {
-          if (!(error instanceof AdminError && error.status === 404)) throw error;
+          if (!isNotFound(error)) throw error;
         }
       },
       { what: `Module ${ref.name} to be gone` },

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import { type ContainerState, type ContainerStatus, NODES, PODS, type Pod } from '../../src/kube/core.ts';
-import { type AdminClient, AdminError } from './admin.ts';
+import { type AdminClient, isNotFound } from './admin.ts';
 import { eventually } from './eventually.ts';
 import { HOLD_DELETION_ANNOTATION, KUBELET_STOPPED_LABEL, RELEASE_ANNOTATION, SIMULATE_ANNOTATION } from './stages.ts';
 
@@ -187,7 +187,7 @@ export function containersOf(pod: Pod): readonly ContainerStatus[] {
 }
 
 function goneOrThrow(error: unknown): undefined {
-  if (error instanceof AdminError && error.status === 404) return undefined;
+  if (isNotFound(error)) return undefined;
   throw error;
 }
 
@@ -210,6 +210,6 @@ async function unlessGone(mayBeGone: boolean | undefined, change: () => Promise<
   try {
     await change();
   } catch (error) {
-    if (!(mayBeGone === true && error instanceof AdminError && error.status === 404)) throw error;
+    if (!(mayBeGone === true && isNotFound(error))) throw error;
   }
 }

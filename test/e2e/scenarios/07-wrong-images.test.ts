@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
 
 import { MODULES } from '../../../src/api/module.ts';
-import { AdminError } from '../../harness/admin.ts';
+import { isNotFound } from '../../harness/admin.ts';
 import { aModule } from '../../harness/modules.ts';
 import { LOCKED_REGISTRY, PAUSE_IMAGE } from '../bed/guest-config.ts';
 import { MISMATCHED_REPOSITORY, TOOLS_IMAGE } from '../bed/images.ts';
@@ -21,7 +21,7 @@ afterEach(async () => {
   await scenario.cluster.admin.delete(MODULES, wrong);
   await scenario.eventually('the wrong Module to be gone', async () => {
     const left = await scenario.cluster.admin.get(MODULES, wrong).catch((error: unknown) => {
-      if (error instanceof AdminError && error.status === 404) return undefined;
+      if (isNotFound(error)) return undefined;
       throw error;
     });
     if (left !== undefined) throw new Error(JSON.stringify(left.status?.conditions));

@@ -25,41 +25,6 @@ const network = await PodNetwork.start();
 const kmm = useOperatedCluster('day-two', { controlPlane: { apiServerArgs: network.args } });
 afterAll(() => network.stop());
 
-describe('/metrics with authentication', () => {
-  beforeAll(async () => {
-    const { controlPlane } = kmm;
-    await controlPlane.kubectl(['apply', '--server-side', '-k', join(ROOT, 'config/components/metrics-auth')]);
-    await kmm.operator.stop();
-    await kmm.startOperator(['--metrics-authentication']);
-    for (const name of ['prometheus', 'nosy']) {
-      await controlPlane.kubectl(['create', 'serviceaccount', name, '-n', 'default']);
-    }
-    const binding = ['create', 'clusterrolebinding', 'scraping', '--clusterrole=kmm-metrics-reader'];
-    await controlPlane.kubectl([...binding, '--serviceaccount=default:prometheus']);
-  });
-
-  afterAll(async () => {
-    await kmm.operator.stop();
-    await kmm.startOperator();
-  });
-
-  const tokenOf = async (name: string): Promise<string> =>
-    (await kmm.controlPlane.kubectl(['create', 'token', name, '-n', 'default'])).trim();
-
-  test('answers whoever may read it', async () => {
-    expect(await kmm.operator.metricsAs(await tokenOf('prometheus'))).toEqual({
-      status: 200,
-      text: expect.stringContaining('kmm_modules'),
-    });
-  });
-
-  test('refuses whoever may not, whoever is unknown, and whoever says nothing', async () => {
-    expect(await kmm.operator.metricsAs(await tokenOf('nosy'))).toMatchObject({ status: 403 });
-    expect(await kmm.operator.metricsAs('made-up')).toMatchObject({ status: 401 });
-    expect(await kmm.operator.metricsAs(undefined)).toMatchObject({ status: 401 });
-  });
-});
-
 /** Stands wherever a user may have put a secret. */
 const PLANTED = 'plantedValueHunter2';
 const TOKEN = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.cGxhbnRlZFZhbHVlSHVudGVyMg';
@@ -203,6 +168,36 @@ describe('kmm support-bundle', () => {
     expect(await bundle(`--output=${path}`, '--pod-logs=false')).toMatchObject({ code: 0 });
     const logs = [...(await unpack(path)).keys()].filter((name) => name.startsWith('logs/'));
     expect(logs).toEqual([`logs/${OPERATOR_NAMESPACE}/kmm-0/manager.log`]);
+  });
+});
+
+describe('/metrics with authentication', () => {
+  beforeAll(async () => {
+    const { controlPlane } = kmm;
+    await controlPlane.kubectl(['apply', '--server-side', '-k', join(ROOT, 'config/components/metrics-auth')]);
+    await kmm.operator.stop();
+    await kmm.startOperator(['--metrics-authentication']);
+    for (const name of ['prometheus', 'nosy']) {
+      await controlPlane.kubectl(['create', 'serviceaccount', name, '-n', 'default']);
+    }
+    const binding = ['create', 'clusterrolebinding', 'scraping', '--clusterrole=kmm-metrics-reader'];
+    await controlPlane.kubectl([...binding, '--serviceaccount=default:prometheus']);
+  });
+
+  const tokenOf = async (name: string): Promise<string> =>
+    (await kmm.controlPlane.kubectl(['create', 'token', name, '-n', 'default'])).trim();
+
+  test('answers whoever may read it', async () => {
+    expect(await kmm.operator.metricsAs(await tokenOf('prometheus'))).toEqual({
+      status: 200,
+      text: expect.stringContaining('kmm_modules'),
+    });
+  });
+
+  test('refuses whoever may not, whoever is unknown, and whoever says nothing', async () => {
+    expect(await kmm.operator.metricsAs(await tokenOf('nosy'))).toMatchObject({ status: 403 });
+    expect(await kmm.operator.metricsAs('made-up')).toMatchObject({ status: 401 });
+    expect(await kmm.operator.metricsAs(undefined)).toMatchObject({ status: 401 });
   });
 });
 

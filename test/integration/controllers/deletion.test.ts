@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { AdminError } from '../../harness/admin.ts';
+import { isNotFound } from '../../harness/admin.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
@@ -203,7 +203,7 @@ describe('a namespace that is deleted', () => {
           const { metadata } = await kmm.cluster.admin.get(NAMESPACES, { name: ref.namespace });
           throw new Error(`it is there since ${metadata.deletionTimestamp}`);
         } catch (error) {
-          if (!(error instanceof AdminError && error.status === 404)) throw error;
+          if (!isNotFound(error)) throw error;
         }
       },
       { what: 'the namespace to be gone', timeoutMs: 60_000 },
