@@ -2,9 +2,8 @@
  * `make faults`: the tests that take long, with fresh random histories. Prints what it was begun with, so that a failure can be played again:
  * `make faults FAULTS_SEED=... MINUTES=... ARGS=test/faults/long/soak`.
  */
-import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { interruption } from './interruption.ts';
+import { interruption, runInterruptible } from './interruption.ts';
 
 const settings = {
   FAULTS_SEED: process.env['FAULTS_SEED'] ?? String(randomInt(2 ** 31)),
@@ -27,11 +26,5 @@ const faults = interrupted.aborted ? 130 : await vitest(['--project', 'faults', 
 process.exitCode = model === 0 && faults === 0 ? 0 : 1;
 
 function vitest(args: readonly string[]): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('vitest', ['run', ...args], { env, stdio: 'inherit', signal: interrupted });
-    child.once('error', (cause) => {
-      if (!interrupted.aborted) reject(new Error('cannot run vitest: run `make setup` first', { cause }));
-    });
-    child.once('close', (code) => resolve(code ?? 1));
-  });
+  return runInterruptible(['vitest', 'run', ...args], { interrupted, env, stdio: 'inherit' });
 }

@@ -2,12 +2,11 @@
  * `make test` and `make lint`: every check of this repository, one after the other, also when one fails. The last line
  * is `N passed, N failed`: each static check counts as one, each vitest test as one.
  */
-import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 
 import { REQUESTS_FILE } from '../test/harness/product-requests.ts';
 import { complaints, readRecords, SCAN_FOLDER } from '../test/harness/secret-scan.ts';
-import { interruption } from './interruption.ts';
+import { interruption, runInterruptible } from './interruption.ts';
 import { checkPrivileges } from './privileges.ts';
 import { countVitest, formatTally, NOTHING, sum, type Tally, type VitestReport } from './tally.ts';
 
@@ -57,7 +56,7 @@ async function runStatic({ name, command, hint }: Check): Promise<Tally> {
     return { passed: 1, failed: 0 };
   }
   console.log(`FAILED  ${name} (${seconds} s)${hint === undefined ? '' : `: ${hint}`}`);
-  console.log(output.trimEnd().replace(/^/gm, '        '));
+  console.log((output.trimEnd() || `It ended with ${code}.`).replace(/^/gm, '        '));
   return { passed: 0, failed: 1 };
 }
 
@@ -94,23 +93,17 @@ async function judgeSecretScan(): Promise<Tally> {
   return { passed: 0, failed: 1 };
 }
 
-function execute(
-  [program, ...args]: readonly [string, ...string[]],
+async function execute(
+  command: readonly [string, ...string[]],
   mode: 'quiet' | 'shown',
 ): Promise<{ readonly code: number; readonly output: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      signal: interrupted,
-      stdio: mode === 'shown' ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
-    }
-    child.once('error', (cause) => {
-      // One that is told to end says so here, and closes when it has ended.
-      if (!interrupted.aborted) reject(new Error(`cannot run ${program}: run \`make setup\` first`, { cause }));
-    });
-    child.once('close', (code, signal) => resolve({ code: code ?? 1, output: output + (signal ?? '') }));
+  let output = '';
+  const code = await runInterruptible(command, {
+    interrupted,
+    stdio: mode === 'shown' ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
+    onStart({ stdout, stderr }) {
+      for (const stream of [stdout, stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+    },
   });
+  return { code, output };
 }

@@ -8,6 +8,7 @@ import { hash } from 'node:crypto';
 import { GROUP_PREFIX, MODULE_NAME_LABEL, ROLE_LABEL, type Role } from '../api/labels.ts';
 import type { Module } from '../api/module.ts';
 import { shorten } from '../kernel/shorten.ts';
+import { isReady } from '../kube/conditions.ts';
 import type { ContainerStatus, DaemonSet, Event, Node, Pod } from '../kube/core.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { INPUTS_ANNOTATION } from './identity.ts';
@@ -128,7 +129,7 @@ export function trimPod(pod: Pod): PodRecord {
     kernelKey: kernelKeyOf(spec?.nodeSelector),
     inputs: metadata.annotations?.[INPUTS_ANNOTATION] ?? '',
     phase: status?.phase ?? 'Pending',
-    ready: status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false,
+    ready: isReady(pod),
     ...(container === undefined ? {} : { container }),
     ...(blocked === undefined ? {} : { blocked }),
     ...((metadata.ownerReferences ?? []).some(({ controller }) => controller === true) ? {} : { orphaned: true }),

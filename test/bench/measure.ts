@@ -5,6 +5,7 @@ import { KERNEL_LABEL } from '../../src/api/labels.ts';
 import { MODULES, type Module } from '../../src/api/module.ts';
 import { labelSafe } from '../../src/kernel/names.ts';
 import { abortable } from '../../src/kube/abort.ts';
+import { isReady } from '../../src/kube/conditions.ts';
 import { DAEMONSETS, NODES } from '../../src/kube/core.ts';
 import { type Cluster, clusterAround, NAMESPACES } from '../harness/cluster.ts';
 import { type ControlPlane, startControlPlane } from '../harness/control-plane.ts';
@@ -333,10 +334,10 @@ class Bench {
   }
 }
 
-function assertReady({ metadata, status }: Module, nodes: number): void {
+function assertReady(module: Module, nodes: number): void {
+  const { metadata, status } = module;
   const all = [status?.moduleLoader, status?.devicePlugin].every((part) => part?.availableNumber === nodes);
-  const ready = status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
-  if (!all || !ready) {
+  if (!all || !isReady(module)) {
     throw new Error(`${metadata.name}: ${status?.loaded} loaded, ${status?.devicePlugin?.availableNumber} plugins up`);
   }
 }

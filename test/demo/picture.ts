@@ -8,6 +8,7 @@ import {
   readyLabel,
 } from '../../src/api/labels.ts';
 import type { Module } from '../../src/api/module.ts';
+import { isAlive } from '../../src/controllers/module/plan-placement.ts';
 import type { Node, Pod } from '../../src/kube/core.ts';
 import { MODULE, NAMESPACE } from './cast.ts';
 import type { World } from './world.ts';
@@ -70,7 +71,7 @@ function nodePicture(node: Node, pods: readonly Pod[], module: Module | undefine
     name: node.metadata.name ?? '',
     kernel,
     kernelLabel: labels[KERNEL_LABEL],
-    up: node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false,
+    up: isAlive(node),
     cordoned: node.spec?.unschedulable === true,
     placed: labels[KEYS.load] !== undefined,
     loaded: labels[KEYS.ready] !== undefined,

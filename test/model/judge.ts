@@ -1,4 +1,5 @@
 /** The invariants, judged at every write of the operator and after everything that happens. What is wrong is thrown, in a sentence. */
+import { isAlive } from '../../src/controllers/module/plan-placement.ts';
 import type { DaemonSet, Node, Pod } from '../../src/kube/core.ts';
 import { keyOf, NOW } from '../harness/plan-world.ts';
 import type { SimulatedCluster, WriteObserver } from './cluster.ts';
@@ -31,7 +32,7 @@ export class Judge implements WriteObserver {
     if (had !== undefined && given !== had) {
       this.#mayTake(name, had);
       this.#usersAreGone(before, had);
-      if (memory.seenDeleting) this.#loadersAreGone(before);
+      if (this.#unloads()) this.#loadersAreGone(before);
     }
     if (given !== undefined && given !== had) {
       memory.holdings.set(name, {
@@ -53,11 +54,16 @@ export class Judge implements WriteObserver {
     return (this.#planned()?.generation ?? 1) - 1;
   }
 
+  /** Whether what the operator carries out was planned for a Module that is being deleted. What it hears later, it has yet to plan for. */
+  #unloads(): boolean {
+    return this.#planned()?.deleting ?? false;
+  }
+
   /** I1: the load label goes only for a reason that a person, or a kernel, gave. */
   #mayTake(name: string, had: string): void {
     const memory = this.#memory;
     const holding = memory.holdings.get(name);
-    if (memory.deleting || holding === undefined) return;
+    if (this.#unloads() || holding === undefined) return;
     if ([...holding.kernels].some((release) => keyOf(release) !== had)) return;
     const since = memory.wishes.slice(holding.wishIndex);
     const kernel = KERNELS.find((release) => keyOf(release) === had);
@@ -126,7 +132,7 @@ export class Judge implements WriteObserver {
     const { role, node, kernelKey } = podRecord(pod);
     const uid = pod.metadata.uid ?? '';
     const name = `${role} pod ${pod.metadata.name} on ${node}`;
-    if (memory.deleting) return;
+    if (this.#unloads()) return;
     if (role !== 'module-loader') throw new Error(`I1: ${name} was deleted`);
     const since = memory.wishes.slice(memory.podWishes.get(uid) ?? 0);
     const kernel = KERNELS.find((release) => keyOf(release) === kernelKey);
@@ -153,15 +159,13 @@ export class Judge implements WriteObserver {
     if (daemonSetRecord(daemonSet).role !== 'module-loader') return;
     const memory = this.#memory;
     const name = `DaemonSet ${daemonSet.metadata.name}`;
-    if (memory.seenDeleting) {
+    if (this.#unloads()) {
       const used = NODES.filter(
         (each) => !memory.wasDown.has(each) && this.#cluster.isReady(each) && this.#knownPluginsOn(each).length > 0,
       );
       if (used.length > 0) throw new Error(`I5: ${name} was deleted under the device plugin of ${used.join(', ')}`);
       return;
     }
-    // The answer to a write of its status may have told it.
-    if (memory.deleting) return;
     for (const pod of this.#cluster.pods.values()) {
       if (pod.metadata.ownerReferences?.[0]?.uid !== daemonSet.metadata.uid) continue;
       const label = this.#cluster.nodes.get(pod.spec?.nodeName ?? '')?.metadata.labels?.[KEYS.load];
@@ -197,10 +201,9 @@ export class Judge implements WriteObserver {
 /** Whether a node that carries the mark of a replacement uses the budget, as the operator saw the node. */
 function countsAsReplaced(seen: Node | undefined, { driver, images }: Wish): boolean {
   if (seen === undefined) return true;
-  const alive = seen.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
   const kernel = kernelOf(seen.status?.nodeInfo?.kernelVersion);
   const stays =
     kernel !== undefined && images[kernel] !== undefined && seen.metadata.labels?.[KEYS.load] === keyOf(kernel);
   const matches = driver === undefined || driver === seen.metadata.labels?.['driver'];
-  return alive && stays && matches;
+  return isAlive(seen) && stays && matches;
 }

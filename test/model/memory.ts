@@ -36,8 +36,6 @@ export class Memory {
   /** Uids of the pods that were there when the operator last heard of pods. */
   seenPods: ReadonlySet<string> = new Set();
   deleting = false;
-  /** Whether the operator certainly knows that the Module is being deleted. */
-  seenDeleting = false;
 
   constructor(cluster: SimulatedCluster) {
     this.#cluster = cluster;
@@ -56,7 +54,6 @@ export class Memory {
 
   /** The operator hears of objects of this kind. */
   synced(kind: CacheKind): void {
-    if (kind === 'module') this.seenDeleting = this.deleting;
     if (kind === 'nodes') {
       this.wasDown = new Set(NODES.filter((name) => !this.#cluster.isReady(name) || this.#isElsewhere(name)));
     }

@@ -38,6 +38,8 @@ const specOfModule = remembering(specOf);
 /** What the operator knew when it last planned the Module: whoever judges a write asks for no more than that. */
 export interface Planned {
   readonly generation: number;
+  /** Whether it planned how to unload. */
+  readonly deleting: boolean;
   readonly nodes: ReadonlyMap<string, Node>;
   /** By uid. */
   readonly pods: ReadonlyMap<string, PodRecord>;
@@ -97,6 +99,7 @@ export class SimulatedOperator {
     const module = this.#module;
     this.#planned = {
       generation: module?.metadata.generation ?? 0,
+      deleting: module?.metadata.deletionTimestamp !== undefined,
       nodes: new Map(this.#nodes),
       pods: new Map(this.#pods),
     };

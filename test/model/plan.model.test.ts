@@ -53,6 +53,19 @@ it.each<[string, readonly Command[]]>([
       rounds(4),
     ],
   ],
+  [
+    'a label that was to go because its kernel is no longer mapped goes when the Module is deleted before the write',
+    [
+      rounds(1),
+      { op: 'time', ms: 1_000 },
+      { op: 'map', kernel: '5.4.0', image: undefined },
+      rounds(1),
+      { op: 'delete-module' },
+      { op: 'plan' },
+      { op: 'sync', kind: 'module' },
+      { op: 'node-reconcile', node: 'n1' },
+    ],
+  ],
 ])('regression: %s', (_story, commands) => {
   play(commands);
 });

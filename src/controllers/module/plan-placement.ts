@@ -1,3 +1,4 @@
+import { isReady } from '../../kube/conditions.ts';
 import type { Node, Taint, Toleration } from '../../kube/core.ts';
 import { matchesLabels } from '../../kube/selectors.ts';
 import { toleratesTaint } from '../../kube/taints.ts';
@@ -170,5 +171,5 @@ function describeTaint(taint: Taint): string {
 
 /** A node is alive when its kubelet reports Ready. What is not alive is never waited for. */
 export function isAlive(node: Node): boolean {
-  return node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+  return isReady(node);
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import type { Progress } from '../../../hack/control-plane/progress.ts';
 import { MODULES } from '../../../src/api/module.ts';
+import { isReady } from '../../../src/kube/conditions.ts';
 import { DAEMONSETS, NODES, PODS } from '../../../src/kube/core.ts';
 import { AdminClient, AdminError } from '../../harness/admin.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
@@ -149,8 +150,7 @@ function untilPods(admin: AdminClient, nodes: readonly string[]): Promise<Foreig
       const pods = await admin.list(PODS, { namespace: ACCESS_NAMESPACE });
       return nodes.map((name) => {
         const pod = pods.find(({ spec }) => spec?.nodeName === name);
-        const isReady = pod?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
-        if (pod?.metadata.name === undefined || isReady !== true) {
+        if (pod?.metadata.name === undefined || !isReady(pod)) {
           throw new Error(`that on ${name} is not ready: ${JSON.stringify(pod?.status?.containerStatuses)}`);
         }
         return { name, pod: pod.metadata.name };

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { isReady } from '../../../src/kube/conditions.ts';
 import { DAEMONSETS, type Pod } from '../../../src/kube/core.ts';
 import { useCluster } from '../../harness/cluster.ts';
 import { eventually, holds } from '../../harness/eventually.ts';
@@ -37,10 +38,6 @@ function podOn(namespace: string, node: string): Promise<Pod> {
     },
     { what: `a pod with a status on ${node}` },
   );
-}
-
-function isReady(pod: Pod): boolean {
-  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 }
 
 test('a pod on a simulated node runs with a container ID, an image digest and a start time', async () => {
