@@ -6,7 +6,7 @@ import type { SimulatedCluster, WriteObserver } from './cluster.ts';
 import { KEYS, type Memory, madeFrom, recordOf } from './memory.ts';
 import type { Planned } from './operator.ts';
 import { daemonSetRecord, podRecord } from './records.ts';
-import { KERNELS, kernelOf, loaderOf, NODES, type Wish } from './wish.ts';
+import { isSelectedBy, KERNELS, kernelOf, loaderOf, NODES, type Wish } from './wish.ts';
 
 export class Judge implements WriteObserver {
   readonly #cluster: SimulatedCluster;
@@ -72,7 +72,10 @@ export class Judge implements WriteObserver {
     if (edited.some(({ driver }) => [...holding.drivers].some((value) => driver !== undefined && value !== driver)))
       return;
     const unmatchedMs = this.#cluster.nowMs - (memory.matchedAtMs.get(name) ?? NOW);
-    if (!memory.matches(name, memory.wish) && unmatchedMs >= this.#graceMs) return;
+    // One whose label comes back at the end of the grace may have been planned for before.
+    const seen = this.#planned()?.nodes.get(name)?.metadata.labels?.['driver'];
+    const matches = [seen, memory.driverOf(name)].every((driver) => isSelectedBy(memory.wish, driver));
+    if (!matches && unmatchedMs >= this.#graceMs) return;
     throw new Error(`I1: the load label ${had} was taken from ${name} for no allowed reason`);
   }
 
@@ -199,11 +202,10 @@ export class Judge implements WriteObserver {
 }
 
 /** Whether a node that carries the mark of a replacement uses the budget, as the operator saw the node. */
-function countsAsReplaced(seen: Node | undefined, { driver, images }: Wish): boolean {
+function countsAsReplaced(seen: Node | undefined, wish: Wish): boolean {
   if (seen === undefined) return true;
   const kernel = kernelOf(seen.status?.nodeInfo?.kernelVersion);
   const stays =
-    kernel !== undefined && images[kernel] !== undefined && seen.metadata.labels?.[KEYS.load] === keyOf(kernel);
-  const matches = driver === undefined || driver === seen.metadata.labels?.['driver'];
-  return isAlive(seen) && stays && matches;
+    kernel !== undefined && wish.images[kernel] !== undefined && seen.metadata.labels?.[KEYS.load] === keyOf(kernel);
+  return isAlive(seen) && stays && isSelectedBy(wish, seen.metadata.labels?.['driver']);
 }

@@ -7,7 +7,7 @@ import { keyOf, keysOf, stored } from '../harness/plan-world.ts';
 import type { SimulatedCluster } from './cluster.ts';
 import type { CacheKind } from './operator.ts';
 import { podRecord, remembering } from './records.ts';
-import { FIRST_WISH, moduleOf, NODES, type Wish } from './wish.ts';
+import { FIRST_WISH, isSelectedBy, moduleOf, NODES, type Wish } from './wish.ts';
 
 export const KEYS: NodeKeys = keysOf(stored(aModule('m')));
 
@@ -93,8 +93,8 @@ export class Memory {
     return this.#cluster.nodes.get(name)?.metadata.labels?.['driver'];
   }
 
-  matches(name: string, { driver }: Wish): boolean {
-    return driver === undefined || driver === this.driverOf(name);
+  matches(name: string, wish: Wish): boolean {
+    return isSelectedBy(wish, this.driverOf(name));
   }
 
   /** Whether the node reports another kernel than that of its load label. */

@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { it } from 'vitest';
 
+import { MINUTE } from '../harness/plan-world.ts';
 import { type Command, history } from './commands.ts';
 import { play } from './play.ts';
 
@@ -64,6 +65,18 @@ it.each<[string, readonly Command[]]>([
       { op: 'plan' },
       { op: 'sync', kind: 'module' },
       { op: 'node-reconcile', node: 'n1' },
+    ],
+  ],
+  [
+    'a label that comes back as its grace ends comes too late for an operator that has not heard of it',
+    [
+      { op: 'refuse-pods', on: true },
+      rounds(1),
+      { op: 'label', node: 'n3', value: undefined },
+      { op: 'time', ms: 5 * MINUTE },
+      { op: 'time', ms: 5 * MINUTE },
+      { op: 'label', node: 'n3', value: 'a' },
+      { op: 'reconcile' },
     ],
   ],
 ])('regression: %s', (_story, commands) => {

@@ -47,3 +47,8 @@ export function loaderOf({ images, argument }: Wish, kernel: Kernel): string | u
   const image = images[kernel];
   return image === undefined ? undefined : JSON.stringify([image, [argument]]);
 }
+
+/** Whether a node whose label `driver` has this value is selected. */
+export function isSelectedBy(wish: Wish, driver: string | undefined): boolean {
+  return wish.driver === undefined || wish.driver === driver;
+}
