@@ -25,8 +25,6 @@ export class Judge implements WriteObserver {
     const memory = this.#memory;
     const name = before.metadata.name ?? '';
     memory.look();
-    // The answer to its write tells the operator how the node is.
-    if (!this.#cluster.isReady(name)) memory.wasDown = new Set([...memory.wasDown, name]);
     const given = after.metadata.labels?.[KEYS.load];
     const had = before.metadata.labels?.[KEYS.load];
     if (had !== undefined && given !== had) {
@@ -83,19 +81,15 @@ export class Judge implements WriteObserver {
   #usersAreGone(before: Node, had: string): void {
     const name = before.metadata.name ?? '';
     const sameKernel = keyOf(before.status?.nodeInfo?.kernelVersion ?? '') === had;
-    if (!sameKernel || !this.#cluster.isReady(name) || this.#memory.wasDown.has(name)) return;
-    const known = this.#planned()?.pods;
-    const users = this.#knownPluginsOn(name).filter(({ metadata }) => known?.has(metadata.uid ?? '') === true);
-    if (users.length > 0) throw new Error(`${name} lost its load label under its device plugin`);
+    if (!sameKernel || !this.#isUp(name)) return;
+    if (this.#knownPluginsOn(name).length > 0) throw new Error(`${name} lost its load label under its device plugin`);
   }
 
-  /** I5: of a Module that is deleted, labels go last. */
+  /** I5: of a Module that is deleted, labels go last, as far as the operator knew of pods when it planned. */
   #loadersAreGone({ metadata }: Node): void {
     const { name = '' } = metadata;
-    if (!this.#cluster.isReady(name) || this.#memory.wasDown.has(name) || this.#cluster.module === undefined) return;
-    const left = [...this.#cluster.pods.values()].filter(
-      (pod) => pod.spec?.nodeName === name && this.#memory.seenPods.has(pod.metadata.uid ?? ''),
-    );
+    if (!this.#isUp(name) || this.#cluster.module === undefined) return;
+    const left = this.#knownPodsOn(name);
     if (left.length > 0) throw new Error(`I5: ${name} lost its label before pod ${left[0]?.metadata.name} was gone`);
   }
 
@@ -160,12 +154,9 @@ export class Judge implements WriteObserver {
   /** A DaemonSet goes only when none of its pods is wanted; with its Module, only after the device plugin. */
   daemonSetDeleted(daemonSet: DaemonSet): void {
     if (daemonSetRecord(daemonSet).role !== 'module-loader') return;
-    const memory = this.#memory;
     const name = `DaemonSet ${daemonSet.metadata.name}`;
     if (this.#unloads()) {
-      const used = NODES.filter(
-        (each) => !memory.wasDown.has(each) && this.#cluster.isReady(each) && this.#knownPluginsOn(each).length > 0,
-      );
+      const used = NODES.filter((each) => this.#isUp(each) && this.#knownPluginsOn(each).length > 0);
       if (used.length > 0) throw new Error(`I5: ${name} was deleted under the device plugin of ${used.join(', ')}`);
       return;
     }
@@ -176,14 +167,23 @@ export class Judge implements WriteObserver {
     }
   }
 
-  /** Device-plugin pods that are on the node and that the operator has seen. */
-  #knownPluginsOn(name: string): Pod[] {
+  /** Whether the node is up with the kernel of its load label, and was when the operator planned. */
+  #isUp(name: string): boolean {
+    const seen = this.#planned()?.nodes.get(name);
+    if (seen === undefined || !isAlive(seen) || !this.#cluster.isReady(name)) return false;
+    return keyOf(seen.status?.nodeInfo?.kernelVersion ?? '') === seen.metadata.labels?.[KEYS.load];
+  }
+
+  /** Pods that are on the node, and that the operator knew of when it planned. */
+  #knownPodsOn(name: string): Pod[] {
+    const known = this.#planned()?.pods;
     return [...this.#cluster.pods.values()].filter(
-      (pod) =>
-        pod.spec?.nodeName === name &&
-        podRecord(pod).role === 'device-plugin' &&
-        this.#memory.seenPods.has(pod.metadata.uid ?? ''),
+      ({ metadata: { uid = '' }, spec }) => spec?.nodeName === name && known?.has(uid) === true,
     );
+  }
+
+  #knownPluginsOn(name: string): Pod[] {
+    return this.#knownPodsOn(name).filter((pod) => podRecord(pod).role === 'device-plugin');
   }
 
   /** The preStop of the old kernel's loader would unload the new kernel's module. */

@@ -3,9 +3,8 @@ import { type LoadedRecord, parseLoadedRecord } from '../../src/controllers/modu
 import type { NodeKeys } from '../../src/controllers/module/snapshot.ts';
 import type { Node, Pod } from '../../src/kube/core.ts';
 import { aModule } from '../harness/modules.ts';
-import { keyOf, keysOf, stored } from '../harness/plan-world.ts';
+import { keysOf, stored } from '../harness/plan-world.ts';
 import type { SimulatedCluster } from './cluster.ts';
-import type { CacheKind } from './operator.ts';
 import { podRecord, remembering } from './records.ts';
 import { FIRST_WISH, isSelectedBy, moduleOf, NODES, type Wish } from './wish.ts';
 
@@ -31,10 +30,6 @@ export class Memory {
   readonly unrecorded = new Set<string>();
   /** In which boot a container was started, by its instance in records. */
   readonly bootOfInstance = new Map<string, { readonly boot: number; readonly id: string }>();
-  /** Nodes that were NotReady, or another kernel's, when the operator last heard of nodes. */
-  wasDown: ReadonlySet<string> = new Set();
-  /** Uids of the pods that were there when the operator last heard of pods. */
-  seenPods: ReadonlySet<string> = new Set();
   deleting = false;
 
   constructor(cluster: SimulatedCluster) {
@@ -50,14 +45,6 @@ export class Memory {
     this.wishes.push(wish);
     const { spec } = moduleOf(wish).build();
     this.#cluster.editModule(() => spec);
-  }
-
-  /** The operator hears of objects of this kind. */
-  synced(kind: CacheKind): void {
-    if (kind === 'nodes') {
-      this.wasDown = new Set(NODES.filter((name) => !this.#cluster.isReady(name) || this.#isElsewhere(name)));
-    }
-    if (kind === 'pods') this.seenPods = new Set(this.#cluster.pods.keys());
   }
 
   /** Notes what there is to see. Called after everything that happens, and before every write that is judged. */
@@ -95,12 +82,6 @@ export class Memory {
 
   matches(name: string, wish: Wish): boolean {
     return isSelectedBy(wish, this.driverOf(name));
-  }
-
-  /** Whether the node reports another kernel than that of its load label. */
-  #isElsewhere(name: string): boolean {
-    const node = this.#cluster.nodes.get(name);
-    return keyOf(node?.status?.nodeInfo?.kernelVersion ?? '') !== node?.metadata.labels?.[KEYS.load];
   }
 }
 

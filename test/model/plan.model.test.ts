@@ -79,6 +79,22 @@ it.each<[string, readonly Command[]]>([
       { op: 'reconcile' },
     ],
   ],
+  [
+    'pods that the operator hears of only when it has planned the end of a deletion do not hold up the labels',
+    [
+      { op: 'reconcile' },
+      { op: 'delete-module' },
+      { op: 'sync', kind: 'module' },
+      { op: 'sync', kind: 'nodes' },
+      { op: 'sync', kind: 'daemonSets' },
+      { op: 'daemonsets' },
+      { op: 'plan' },
+      { op: 'plan' },
+      { op: 'plan' },
+      { op: 'sync', kind: 'pods' },
+      { op: 'node-reconcile', node: 'n2' },
+    ],
+  ],
 ])('regression: %s', (_story, commands) => {
   play(commands);
 });

@@ -5,7 +5,7 @@ import type { Command } from './commands.ts';
 import { Judge } from './judge.ts';
 import { BROKEN_IMAGE, kubeletActs, kubeletRegisters, kubeletReportsNode } from './kubelet.ts';
 import { Memory } from './memory.ts';
-import { CACHE_KINDS, type CacheKind, OperatorCrashed, SimulatedOperator } from './operator.ts';
+import { CACHE_KINDS, OperatorCrashed, SimulatedOperator } from './operator.ts';
 import { podRecord } from './records.ts';
 import { FIRST_WISH, KERNELS, moduleOf, NODES } from './wish.ts';
 import {
@@ -100,17 +100,12 @@ export class World {
   }
 
   syncAll(): void {
-    for (const kind of CACHE_KINDS) this.#sync(kind);
+    for (const kind of CACHE_KINDS) this.operator.sync(kind);
   }
 
   #look(): void {
     this.memory.look();
     this.#judge.neverTwoLoaders();
-  }
-
-  #sync(kind: CacheKind): void {
-    this.operator.sync(kind);
-    this.memory.synced(kind);
   }
 
   #do(command: Command): void {
@@ -120,7 +115,7 @@ export class World {
         for (let round = 0; round < command.count; round += 1) this.round();
         return;
       case 'sync':
-        return this.#sync(command.kind);
+        return this.operator.sync(command.kind);
       case 'reconcile':
         return this.reconcile();
       case 'plan':
