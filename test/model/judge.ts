@@ -52,6 +52,10 @@ export class Judge implements WriteObserver {
     return (this.#planned()?.generation ?? 1) - 1;
   }
 
+  #plannedWish(): Wish {
+    return this.#memory.wishes[this.#plannedIndex()] ?? this.#memory.wish;
+  }
+
   /** Whether what the operator carries out was planned for a Module that is being deleted. What it hears later, it has yet to plan for. */
   #unloads(): boolean {
     return this.#planned()?.deleting ?? false;
@@ -70,10 +74,9 @@ export class Judge implements WriteObserver {
     if (edited.some(({ driver }) => [...holding.drivers].some((value) => driver !== undefined && value !== driver)))
       return;
     const unmatchedMs = this.#cluster.nowMs - (memory.matchedAtMs.get(name) ?? NOW);
-    // One whose label comes back at the end of the grace may have been planned for before.
+    // A label or a selector that is changed at the end of the grace may have been planned for before.
     const seen = this.#planned()?.nodes.get(name)?.metadata.labels?.['driver'];
-    const matches = [seen, memory.driverOf(name)].every((driver) => isSelectedBy(memory.wish, driver));
-    if (!matches && unmatchedMs >= this.#graceMs) return;
+    if (!isSelectedBy(this.#plannedWish(), seen) && unmatchedMs >= this.#graceMs) return;
     throw new Error(`I1: the load label ${had} was taken from ${name} for no allowed reason`);
   }
 
@@ -110,7 +113,7 @@ export class Judge implements WriteObserver {
    */
   #mayReplace(name: string): void {
     const planned = this.#planned();
-    const wish = this.#memory.wishes[this.#plannedIndex()] ?? this.#memory.wish;
+    const wish = this.#plannedWish();
     const replaced = NODES.filter(
       (each) =>
         recordOf(this.#cluster.nodes.get(each))?.replacingSince !== undefined &&

@@ -80,6 +80,17 @@ it.each<[string, readonly Command[]]>([
     ],
   ],
   [
+    'a selector that is widened as a grace ends comes too late for an operator that has not heard of it',
+    [
+      { op: 'label', node: 'n1', value: 'b' },
+      { op: 'reconcile' },
+      { op: 'time', ms: 5 * MINUTE },
+      { op: 'time', ms: 5 * MINUTE },
+      { op: 'edit', wish: { driver: undefined } },
+      { op: 'reconcile' },
+    ],
+  ],
+  [
     'pods that the operator hears of only when it has planned the end of a deletion do not hold up the labels',
     [
       { op: 'reconcile' },
