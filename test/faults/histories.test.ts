@@ -31,7 +31,7 @@ it('20 random histories, with 429s and 500s among the answers and the operator k
     expect(proxy.met.broken).toBeGreaterThan(0);
     expect(proxy.met.brokenAfter).toBeGreaterThan(0);
     proxy.weather = FINE;
-    await expectNothingDue(kmm, operator.process, () => operator.replace());
+    await expectNothingDue(kmm, operator.process, (between) => operator.replace(between));
   } finally {
     await operator.stop();
     await proxy.close();

@@ -18,6 +18,7 @@ export class KeptOperator {
   readonly #lives: Promise<void>;
   #operator: OperatorProcess | undefined;
   #stopped = false;
+  #between: (() => Promise<void>) | undefined;
   /** Where the log of each life is. */
   readonly logFiles: string[] = [];
   /** How each life ended: an exit code, or a signal. */
@@ -48,9 +49,14 @@ export class KeptOperator {
     await this.#operator?.kill();
   }
 
-  /** SIGKILL, and the next life. */
-  async replace(): Promise<OperatorProcess> {
+  /**
+   * SIGKILL, and the next life.
+   *
+   * @param between is done while there is none
+   */
+  async replace(between?: () => Promise<void>): Promise<OperatorProcess> {
     const lives = this.ends.length;
+    this.#between = between;
     await this.kill();
     return eventually(
       () => {
@@ -74,7 +80,11 @@ export class KeptOperator {
     while (!this.#stopped) {
       this.#operator = await spawnOperator(this.#controlPlane, { kubeconfig, flags, env });
       this.logFiles.push(this.#operator.logFile);
-      this.ends.push(await this.#operator.exited);
+      const end = await this.#operator.exited;
+      const between = this.#between;
+      this.#between = undefined;
+      await between?.();
+      this.ends.push(end);
     }
   }
 }

@@ -27,7 +27,7 @@ it(
         proxy.weather = STORMY;
         await playTogether(kmm, { seed: SEED + played, count, steps: 12 }, () => operator.kill());
         proxy.weather = FINE;
-        await expectNothingDue(kmm, operator.process, () => operator.replace());
+        await expectNothingDue(kmm, operator.process, (between) => operator.replace(between));
         await clearAway(kmm);
         console.log(`${played + count} of ${HISTORIES} histories, seeds from ${SEED}; kills: ${operator.ends.length}`);
       }
