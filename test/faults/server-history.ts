@@ -94,8 +94,35 @@ class ServerHistory {
       if (keeps) expect(await this.#loaders(), 'I1: the loader pods').toEqual(before);
       if (this.random() < 0.5) await this.#expectDeleted();
     } catch (error) {
-      throw new Error(`${this.name}, after ${this.told.join(', ')}: ${String(error)}`, { cause: error });
+      const told = `${this.name}, after ${this.told.join(', ')}: ${String(error)}`;
+      throw new Error(`${told}\n${await this.#scene()}`, { cause: error });
     }
+  }
+
+  /** What a person would look at. */
+  async #scene(): Promise<string> {
+    const { namespace } = this.#module;
+    const words = [
+      'get',
+      'daemonsets,pods,events',
+      '-n',
+      namespace,
+      '-o',
+      'wide',
+      '--sort-by=.metadata.creationTimestamp',
+    ];
+    const nodes = [
+      'get',
+      'nodes',
+      '-l',
+      Object.entries(nodesOf(this.name))
+        .map((pair) => pair.join('='))
+        .join(),
+      '-o',
+      'yaml',
+    ];
+    const said = [words, nodes].map((command) => this.kmm.controlPlane.kubectl(command).catch(String));
+    return (await Promise.all(said)).join('\n');
   }
 
   async labelNode(node: string, present: boolean): Promise<void> {

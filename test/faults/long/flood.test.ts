@@ -15,7 +15,7 @@ import { FLOOD_MODULES, LONG_TEST_MS, MINUTES } from './settings.ts';
 const EVENTS_A_MINUTE = 10_000;
 /** What a full run goes on for: five minutes of it. */
 const LEAST_EVENTS = Math.min(5, MINUTES / 6) * EVENTS_A_MINUTE;
-const NODE_COUNT = 100;
+const NODE_COUNT = 20;
 
 const kmm = useOperatedCluster('flood', {
   controlPlane: { disableQpsLimits: true },
