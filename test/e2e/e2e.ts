@@ -3,19 +3,18 @@
  * `N passed, N failed`.
  *
  * Arguments select scenarios by a part of their file's path; without any, those that build no image run, and with `--all` all of them, on the
- * newest software. NODES=newest has the others there too, NODES=debian those. BEDS=2 shares them among two beds that run side by side.
+ * newest software. NODES=newest has the others there too, NODES=debian those.
  * `--bed DIRECTORY` before them runs them on a bed that KEEP=1 left up, and `--end DIRECTORY` ends such a bed.
  * KUBECONFIG and REGISTRY together lead to a cluster of somebody else's, where the operator is installed and nodes pull from that registry.
  */
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
 import { Progress } from '../../hack/control-plane/progress.ts';
 import { E2E_PACKAGES, ensureDebianPackages } from '../../hack/debian-packages.ts';
 import { interruption } from '../../hack/interruption.ts';
-import { countVitest, formatTally, NOTHING, sum, type Tally, type VitestReport } from '../../hack/tally.ts';
+import { countVitest, formatTally, NOTHING, type Tally, type VitestReport } from '../../hack/tally.ts';
 import { attachControlPlane } from '../harness/control-plane.ts';
 import { processesUnder } from '../harness/processes.ts';
 import type { Making } from './bed/cache.ts';
@@ -26,6 +25,7 @@ import { foreignMaterial } from './foreign/material.ts';
 import type { RunMaterial } from './global-setup.ts';
 
 const FOLDER = join('out', 'e2e');
+const REPORT = join(FOLDER, 'vitest.json');
 const MATERIAL = join(FOLDER, 'material.json');
 const SCENARIOS = join(import.meta.dirname, 'scenarios');
 /** Scenarios that take nothing of their cluster but its API and its nodes' kernels. */
@@ -37,7 +37,7 @@ const [first = '', directory, ...others] = process.argv.slice(2);
 if (first === '--end' || first === '--bed') {
   if (directory === undefined) throw new Error(`usage: node test/e2e/e2e.ts ${first} DIRECTORY`);
   if (first === '--end') await (await attachControlPlane(directory)).stop();
-  else report(await inBed(await joinBed(directory), { KMM_E2E_BED: directory }, selected(others)));
+  else await conclude(await inBed(await joinBed(directory), { KMM_E2E_BED: directory }, selected(others)));
 } else {
   await main(process.argv.slice(2));
 }
@@ -60,9 +60,7 @@ async function main(words: readonly string[]): Promise<void> {
   const progress = new Progress();
   const { KUBECONFIG = '', REGISTRY = '' } = process.env;
   const selection = REGISTRY !== '' && words.length === 0 ? ANYWHERE : selected(words);
-  const shares: Share[] = [];
   try {
-    shares.push(...(await sharesOf(selection)));
     if (REGISTRY !== '' && KUBECONFIG === '') {
       throw new Error('REGISTRY is for a cluster of your own: say with KUBECONFIG which one.');
     }
@@ -83,33 +81,26 @@ async function main(words: readonly string[]): Promise<void> {
     return report({ ...NOTHING, failed: 1 });
   }
   const material = { KMM_E2E_MATERIAL: MATERIAL };
-  if (REGISTRY !== '') return report(await runScenarios([], { ...process.env, ...material }, selection));
-  report(sum(await Promise.all(shares.map((share) => inBed(IN_NEW_NETWORK, material, selection, share)))));
-}
-
-/** One bed of so many that share the scenarios of a run. */
-interface Share {
-  readonly index: number;
-  readonly count: number;
-}
-
-async function sharesOf(selection: readonly string[]): Promise<readonly Share[]> {
-  const wanted = process.env['BEDS'] || '1';
-  if (!/^[1-4]$/.test(wanted)) throw new Error(`BEDS is ${wanted}: write a number from 1 to 4`);
-  const { length } = await filesOf(selection);
-  if (length === 0) throw new Error(`no scenario has ${selection.join(' or ')} in its path`);
-  const count = Math.min(Number(wanted), length);
-  return Array.from({ length: count }, (_, index) => ({ index: index + 1, count }));
+  await conclude(
+    REGISTRY === ''
+      ? await inBed(IN_NEW_NETWORK, material, selection)
+      : await runScenarios([], { ...process.env, ...material }, selection),
+  );
 }
 
 /** @param network words that run what follows them in the bed's network */
-function inBed(
-  network: readonly string[],
-  more: NodeJS.ProcessEnv,
-  selection: readonly string[],
-  share?: Share,
-): Promise<Tally> {
-  return runScenarios(network, { ...environmentWithoutProxies(), ...more }, selection, share);
+function inBed(network: readonly string[], more: NodeJS.ProcessEnv, selection: readonly string[]): Promise<number> {
+  return runScenarios(network, { ...environmentWithoutProxies(), ...more }, selection);
+}
+
+async function conclude(code: number): Promise<void> {
+  try {
+    const found: VitestReport = JSON.parse(await readFile(REPORT, 'utf8'));
+    report(countVitest(found, code));
+  } catch {
+    console.log(`FAILED  vitest ended with ${code} and left no report`);
+    report({ ...NOTHING, failed: 1 });
+  }
 }
 
 function report(tally: Tally): void {
@@ -136,13 +127,9 @@ async function prepare(make: (making: Making) => Promise<RunMaterial>, making: M
   await writeFile(MATERIAL, JSON.stringify(await make(making)));
 }
 
-async function filesOf(selection: readonly string[]): Promise<readonly string[]> {
-  const files = (await readdir(SCENARIOS, { recursive: true })).filter((name) => name.endsWith('.test.ts'));
-  return files.map((name) => join(SCENARIOS, name)).filter((file) => selection.some((part) => file.includes(part)));
-}
-
 async function selectsBuilds(selection: readonly string[]): Promise<boolean> {
-  return (await filesOf(selection)).some((file) => file.startsWith(join(SCENARIOS, 'building')));
+  const files = (await readdir(join(SCENARIOS, 'building'))).map((name) => join(SCENARIOS, 'building', name));
+  return files.some((file) => selection.some((part) => file.includes(part)));
 }
 
 /** Ctrl-C reaches vitest as it reaches us; its end, however it comes, takes along a bed that it started. */
@@ -150,36 +137,14 @@ async function runScenarios(
   before: readonly string[],
   env: NodeJS.ProcessEnv,
   selection: readonly string[],
-  { index, count }: Share = { index: 1, count: 1 },
-): Promise<Tally> {
-  const file = join(FOLDER, `vitest-${index}.json`);
+): Promise<number> {
   // A report of an earlier run must never be counted for this one.
-  await rm(file, { force: true });
-  const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${file}`];
+  await rm(REPORT, { force: true });
+  const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${REPORT}`];
   const vitest = ['vitest', 'run', '--config', 'test/e2e/vitest.config.ts', ...reporters, ...selection];
-  const code = await show(
-    [...before, ...vitest, `--shard=${index}/${count}`],
-    env,
-    count === 1 ? '' : `bed ${index} | `,
-  );
-  try {
-    const found: VitestReport = JSON.parse(await readFile(file, 'utf8'));
-    return countVitest(found, code);
-  } catch {
-    console.log(`FAILED  vitest ended with ${code} and left no report`);
-    return { ...NOTHING, failed: 1 };
-  }
-}
-
-/** Runs it with its output shown, each line after `name` where there is one. */
-function show(command: readonly string[], env: NodeJS.ProcessEnv, name: string): Promise<number> {
-  const [program = '', ...words] = command;
-  const output = name === '' ? 'inherit' : 'pipe';
+  const [program = '', ...words] = [...before, ...vitest];
   return new Promise((resolve, reject) => {
-    const child = spawn(program, words, { stdio: ['ignore', output, output], env });
-    for (const input of [child.stdout, child.stderr]) {
-      if (input !== null) createInterface({ input }).on('line', (line) => console.log(`${name}${line}`));
-    }
+    const child = spawn(program, words, { stdio: ['ignore', 'inherit', 'inherit'], env });
     child.once('error', (cause) => reject(new Error(`cannot run ${program}: ${cause.message}`, { cause })));
     child.once('close', (code) => resolve(code ?? 1));
   });

@@ -1,13 +1,8 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** In the order of the files' names: what is simple comes first, and tells most when it fails. Where beds share them, each gets every other one. */
+/** In the order of the files' names: what is simple comes first, and tells most when it fails. */
 class ByName extends BaseSequencer {
-  override async shard(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const { index = 1, count = 1 } = this.ctx.config.shard ?? {};
-    return (await this.sort(files)).filter((_file, place) => place % count === index - 1);
-  }
-
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     return files.toSorted((a, b) => a.moduleId.localeCompare(b.moduleId));
   }
