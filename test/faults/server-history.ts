@@ -101,27 +101,12 @@ class ServerHistory {
 
   /** What a person would look at. */
   async #scene(): Promise<string> {
-    const { namespace } = this.#module;
-    const words = [
-      'get',
-      'daemonsets,pods,events',
-      '-n',
-      namespace,
-      '-o',
-      'wide',
-      '--sort-by=.metadata.creationTimestamp',
-    ];
-    const nodes = [
-      'get',
-      'nodes',
-      '-l',
-      Object.entries(nodesOf(this.name))
-        .map((pair) => pair.join('='))
-        .join(),
-      '-o',
-      'yaml',
-    ];
-    const said = [words, nodes].map((command) => this.kmm.controlPlane.kubectl(command).catch(String));
+    if (this.#ref === undefined) return '';
+    const selector = Object.entries(nodesOf(this.name)).map((pair) => pair.join('='));
+    const said = [
+      ['get', 'daemonsets,pods,events', `--namespace=${this.#ref.namespace}`, '--output=wide'],
+      ['get', 'nodes', `--selector=${selector.join()}`, '--output=yaml'],
+    ].map((command) => this.kmm.controlPlane.kubectl(command).catch(String));
     return (await Promise.all(said)).join('\n');
   }
 
