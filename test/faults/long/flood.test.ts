@@ -15,7 +15,10 @@ import { FLOOD_MODULES, LONG_TEST_MS, MINUTES } from './settings.ts';
 const EVENTS_A_MINUTE = 10_000;
 /** What a full run goes on for: five minutes of it. */
 const LEAST_EVENTS = Math.min(5, MINUTES / 6) * EVENTS_A_MINUTE;
-const NODE_COUNT = 20;
+/** Among so many the Modules are spread, ten to a node. */
+const NODE_COUNT = Math.ceil(FLOOD_MODULES / 10);
+/** So often a healthy Module gets another image meanwhile. */
+const ROLLOUTS = 5;
 
 const kmm = useOperatedCluster('flood', {
   controlPlane: { disableQpsLimits: true },
@@ -23,8 +26,19 @@ const kmm = useOperatedCluster('flood', {
   nodeOptions: IMAGE_NODE_OPTIONS,
 });
 
+/** One event of the flood: every other one is of a node, the rest are of Modules. */
+async function change(namespace: string, event: number): Promise<void> {
+  const annotations = { flood: String(event) };
+  const index = Math.floor(event / 2);
+  if (event % 2 === 0) await kmm.cluster.nodes.annotate(`flooded-${index % NODE_COUNT}`, annotations);
+  else {
+    const ref = { namespace, name: `flood-${index % FLOOD_MODULES}` };
+    await kmm.cluster.admin.patch(MODULES, ref, { metadata: { annotations } });
+  }
+}
+
 it(
-  'a flood of Modules and of node events keeps no Module waiting, and one that fails for ever hurts nobody',
+  'a flood of Modules, of their events and of node events keeps no Module waiting, and one that fails for ever hurts nobody',
   async () => {
     const namespace = await kmm.cluster.freshNamespace('flood');
     await kmm.addNodes('flooded', nodesOf('flooded'), ...Array(NODE_COUNT).fill('6.1.0'));
@@ -65,15 +79,18 @@ it(
           { length: Math.min(200, Math.max(1, Math.ceil(due - sent.events))) },
           (_, index) => index,
         );
-        await inParallel(burst, 16, async (index) => {
-          await kmm.cluster.nodes.annotate(`flooded-${index % NODE_COUNT}`, { flood: String(sent.events + index) });
-        });
+        await inParallel(burst, 16, (index) => change(namespace, sent.events + index));
         sent.events += burst.length;
       }
     })();
     try {
       const took: number[] = [];
-      while (took.length < 2 || sent.events < LEAST_EVENTS) {
+      while (took.length < ROLLOUTS) {
+        const due = ((took.length + 1) * LEAST_EVENTS) / ROLLOUTS;
+        await eventually(() => expect(sent.events).toBeGreaterThanOrEqual(due), {
+          what: `${due} events to be sent`,
+          timeoutMs: LONG_TEST_MS,
+        });
         const tag = `flood-${took.length}`;
         const editedAt = performance.now();
         await kmm.edit(healthy, mapped(tag));
