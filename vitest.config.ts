@@ -30,7 +30,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts', 'test/faults/*.test.ts'],
-          globalSetup: ['test/harness/cluster.ts'],
+          globalSetup: ['test/harness/program.ts', 'test/harness/cluster.ts'],
           // Each file may run an operator or a control plane of its own: two at a time is what two cores carry.
           maxWorkers: 2,
           testTimeout: 90_000,
@@ -44,6 +44,7 @@ export default defineConfig({
               test: {
                 name: 'faults',
                 include: ['test/faults/long/**/*.test.ts'],
+                globalSetup: ['test/harness/program.ts'],
                 maxWorkers: 1,
                 hookTimeout: 600_000,
               },

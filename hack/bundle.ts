@@ -1,4 +1,4 @@
-/** `make build`: the operator as JavaScript in dist/, one chunk for what is imported lazily, so that it stays lazy. */
+/** `make build`: the operator as JavaScript in dist/, or in the folder that is named; one chunk for what is imported lazily, so that it stays lazy. */
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -30,10 +30,12 @@ const undiciParts: Plugin = {
   },
 };
 
-await rm('dist', { recursive: true, force: true });
+const outdir = process.argv[2] ?? 'dist';
+// Chunks of an earlier build would stay.
+if (outdir === 'dist') await rm(outdir, { recursive: true, force: true });
 const { metafile } = await build({
   entryPoints: { kmm: 'src/main.ts' },
-  outdir: 'dist',
+  outdir,
   outExtension: { '.js': '.mjs' },
   bundle: true,
   splitting: true,

@@ -9,10 +9,10 @@ import { decodeReport, type Report } from '../../src/build/pipeline/report.ts';
 import type { BuildRequest } from '../../src/build/pipeline/request.ts';
 import { eventually } from './eventually.ts';
 import { signalProcess } from './processes.ts';
+import { PROGRAM } from './program.ts';
 import { run } from './run.ts';
 import { scanFolder, scanText } from './secret-scan.ts';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 const LOOSE = { insecure: false, insecureSkipTLSVerify: false };
 
 /** Plain HTTP both ways, a Dockerfile of its own, nothing signed and no layers kept, unless told otherwise. */
@@ -172,7 +172,7 @@ export class BuildPod {
     this.#wasKilled = false;
     await rm(terminationLog, { force: true });
     const args = ['build-image', `--stage=${stage}`, `--files=${join(this.root, 'files')}`, `--work=${this.work}`];
-    const words = [...this.wrapper, process.execPath, MAIN, ...args, `--termination-log=${terminationLog}`];
+    const words = [...this.wrapper, process.execPath, PROGRAM, ...args, `--termination-log=${terminationLog}`];
     const [program = '', ...rest] = words;
     const child = spawn(program, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -11,6 +11,7 @@ import type { ControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
 import { OPERATOR_NAMESPACE, REGISTRY_SERVICE_ACCOUNT } from './operator-identity.ts';
 import { freePorts } from './ports.ts';
+import { PROGRAM } from './program.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -124,7 +125,7 @@ export class RegistryFront {
 
   /** Starts it, or starts it again on the same port; returns when it is ready. */
   async up(): Promise<void> {
-    const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'registry-front', ...this.#args(this.port)], {
+    const child = spawn(process.execPath, [PROGRAM, 'registry-front', ...this.#args(this.port)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: '/usr/bin:/bin' },
     });

@@ -7,6 +7,7 @@ import type { FailureReport, ImageReport } from '../../../src/build/pipeline/rep
 import type { BuildRequest } from '../../../src/build/pipeline/request.ts';
 import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { aRequest, BuildPod, type BuildRun, type MountedFiles } from '../../harness/build-tools.ts';
+import { PROGRAM } from '../../harness/program.ts';
 import { FaultyProxy, type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
 import { runOrThrow, run as runTool } from '../../harness/run.ts';
 import { recordSecret, testSecret } from '../../harness/test-secrets.ts';
@@ -426,8 +427,7 @@ test('without the right to mount the same is done in a user namespace, signing i
 });
 
 test('a command line that makes no sense is refused before anything is done', async () => {
-  const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
-  const outcome = await runTool(process.execPath, [main, 'build-image', '--stage=never', '--filez=x']);
+  const outcome = await runTool(process.execPath, [PROGRAM, 'build-image', '--stage=never', '--filez=x']);
   expect(outcome.code).toBe(1);
   expect(outcome.stderr).toContain('--stage: "never" is not one of build, sign, push, all.');
   expect(outcome.stderr).toContain('--filez is not a known flag; did you mean --files.');

@@ -15,10 +15,10 @@ import { aModule, nodesOf } from '../../harness/modules.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
 import { PodNetwork } from '../../harness/pod-network.ts';
+import { PROGRAM } from '../../harness/program.ts';
 import { type RunResult, run } from '../../harness/run.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const PROGRAM = join(ROOT, 'src/main.ts');
 const KERNEL = '6.1.0-50-cloud-amd64';
 
 const network = await PodNetwork.start();

@@ -1,10 +1,10 @@
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { isNotFound } from '../../harness/admin.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
+import { PROGRAM } from '../../harness/program.ts';
 import { run } from '../../harness/run.ts';
 
 const KERNEL = '6.1.0-50-cloud-amd64';
@@ -219,12 +219,7 @@ describe('a namespace that is deleted', () => {
 
 describe('kmm purge', () => {
   const purge = (...flags: readonly string[]) =>
-    run(process.execPath, [
-      fileURLToPath(new URL('../../../src/main.ts', import.meta.url)),
-      'purge',
-      `--kubeconfig=${kmm.controlPlane.kubeconfig}`,
-      ...flags,
-    ]);
+    run(process.execPath, [PROGRAM, 'purge', `--kubeconfig=${kmm.controlPlane.kubeconfig}`, ...flags]);
 
   it('cleans a cluster whose operator is gone, does nothing without --yes, and nothing beside an operator', async () => {
     const { ref, nodes } = await loaded('purge', [KERNEL, OTHER]);

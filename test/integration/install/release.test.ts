@@ -16,6 +16,7 @@ import { CHART, deployedOperator, Helm, RELEASE } from '../../harness/helm.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_NAMESPACE, type OperatorOptions } from '../../harness/operator.ts';
+import { PROGRAM } from '../../harness/program.ts';
 import { run } from '../../harness/run.ts';
 import { TokenClient } from '../../harness/token-client.ts';
 
@@ -187,7 +188,7 @@ describe('a release of the chart', () => {
 
   it('is removed for good by the second command: every module is unloaded', async () => {
     const kubeconfig = `--kubeconfig=${kmm.controlPlane.kubeconfig}`;
-    const args = [join(ROOT, 'src/main.ts'), 'purge', kubeconfig, `--namespace=${OPERATOR_NAMESPACE}`, '--yes'];
+    const args = [PROGRAM, 'purge', kubeconfig, `--namespace=${OPERATOR_NAMESPACE}`, '--yes'];
     // A Lease that was given up is free at once.
     const purged = await run(process.execPath, args);
     expect(purged).toMatchObject({ code: 0, stderr: '' });
