@@ -7,13 +7,12 @@
  * `--bed DIRECTORY` before them runs them on a bed that KEEP=1 left up, and `--end DIRECTORY` ends such a bed.
  * KUBECONFIG and REGISTRY together lead to a cluster of somebody else's, where the operator is installed and nodes pull from that registry.
  */
-import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Progress } from '../../hack/control-plane/progress.ts';
 import { E2E_PACKAGES, ensureDebianPackages } from '../../hack/debian-packages.ts';
-import { interruption } from '../../hack/interruption.ts';
+import { interruption, runInterruptible } from '../../hack/interruption.ts';
 import { countVitest, formatTally, NOTHING, type Tally, type VitestReport } from '../../hack/tally.ts';
 import { attachControlPlane } from '../harness/control-plane.ts';
 import { processesUnder } from '../harness/processes.ts';
@@ -132,7 +131,7 @@ async function selectsBuilds(selection: readonly string[]): Promise<boolean> {
   return files.some((file) => selection.some((part) => file.includes(part)));
 }
 
-/** Ctrl-C reaches vitest as it reaches us; its end, however it comes, takes along a bed that it started. */
+/** Its end, however it comes, takes along a bed that vitest started. */
 async function runScenarios(
   before: readonly string[],
   env: NodeJS.ProcessEnv,
@@ -141,11 +140,11 @@ async function runScenarios(
   // A report of an earlier run must never be counted for this one.
   await rm(REPORT, { force: true });
   const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${REPORT}`];
-  const vitest = ['vitest', 'run', '--config', 'test/e2e/vitest.config.ts', ...reporters, ...selection];
-  const [program = '', ...words] = [...before, ...vitest];
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, words, { stdio: ['ignore', 'inherit', 'inherit'], env });
-    child.once('error', (cause) => reject(new Error(`cannot run ${program}: ${cause.message}`, { cause })));
-    child.once('close', (code) => resolve(code ?? 1));
+  const vitest = ['vitest', 'run', '--config', 'test/e2e/vitest.config.ts', ...reporters, ...selection] as const;
+  const [program, ...words] = before;
+  return runInterruptible(program === undefined ? vitest : [program, ...words, ...vitest], {
+    interrupted,
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
   });
 }
