@@ -29,6 +29,13 @@ export interface Ref {
   readonly namespace?: string;
 }
 
+export interface TokenOptions {
+  /** Whom it proves the account to; the API server unless given. */
+  readonly audience?: string;
+  /** At least ten minutes; an hour unless given. */
+  readonly durationSeconds?: number;
+}
+
 interface Kubeconfig {
   readonly clusters: readonly {
     readonly cluster: { readonly server: string; readonly 'certificate-authority': string };
@@ -113,10 +120,12 @@ export class AdminClient {
   }
 
   /** A token of a ServiceAccount, as the kubelet asks for one that it projects into a pod. */
-  async token(serviceAccount: Required<Ref>, audiences: readonly string[]): Promise<string> {
+  async token(serviceAccount: Required<Ref>, options: TokenOptions = {}): Promise<string> {
     const { namespace, name } = serviceAccount;
+    const { audience, durationSeconds: expirationSeconds } = options;
     const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
-    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { audiences } };
+    const spec = { expirationSeconds, ...(audience === undefined ? {} : { audiences: [audience] }) };
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec };
     const { status } = await this.#call<{ readonly status: { readonly token: string } }>(
       'POST',
       path,

@@ -100,7 +100,7 @@ export class BuildKubelet {
       ...(authority === undefined ? {} : { clusterRegistryCA: authority }),
       ...(audience === undefined
         ? {}
-        : { clusterRegistryToken: await this.#admin.token({ name: 'default', namespace }, [audience]) }),
+        : { clusterRegistryToken: await this.#admin.token({ name: 'default', namespace }, { audience }) }),
     };
   }
 }

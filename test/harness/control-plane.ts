@@ -8,6 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { Agent, request } from 'undici';
 import { BINARIES } from '../../hack/control-plane/binaries.ts';
 import { findControlPlane } from '../../hack/control-plane/resolve.ts';
+import { AdminClient, type Ref, type TokenOptions } from './admin.ts';
 import { AUDIT_POLICY, type AuditEvent, readAuditLog } from './audit.ts';
 import { etcdHistory } from './etcd-history.ts';
 import { eventually } from './eventually.ts';
@@ -290,6 +291,16 @@ export class ControlPlane {
     return { ...options, env };
   }
 
+  /** As the administrator's {@link AdminClient.token}. */
+  async token(serviceAccount: Required<Ref>, options: TokenOptions = {}): Promise<string> {
+    const admin = await AdminClient.load(this.kubeconfig);
+    try {
+      return await admin.token(serviceAccount, options);
+    } finally {
+      await admin.close();
+    }
+  }
+
   /**
    * Writes a kubeconfig that holds nothing but a token of this ServiceAccount and gives its path: what runs with it has
    * the account's rights only. The account must exist.
@@ -303,8 +314,8 @@ export class ControlPlane {
   ): Promise<string> {
     const via = server === this.server ? '' : `-${new URL(server).port}`;
     const file = join(this.directory, `kubeconfig-${namespace}-${name}${via}`);
-    const token = await this.kubectl(['create', 'token', name, '-n', namespace, `--duration=${durationSeconds}s`]);
-    recordSecret(`the token of ${namespace}/${name}`, token.trim());
+    const token = await this.token({ namespace, name }, { durationSeconds });
+    recordSecret(`the token of ${namespace}/${name}`, token);
     const ca = await readFile(this.pki.ca, 'base64');
     await writeFile(
       file,
@@ -313,7 +324,7 @@ export class ControlPlane {
         kind: 'Config',
         'current-context': 'c',
         clusters: [{ name: 'c', cluster: { server, 'certificate-authority-data': ca } }],
-        users: [{ name: 'u', user: { token: token.trim() } }],
+        users: [{ name: 'u', user: { token } }],
         contexts: [{ name: 'c', context: { cluster: 'c', user: 'u', namespace } }],
       }),
       { mode: 0o600 },

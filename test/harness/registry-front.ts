@@ -49,10 +49,10 @@ export async function registryToken(
   namespace: string,
   audience = 'kmm-registry',
 ): Promise<string> {
-  const args = ['create', 'token', 'default', '-n', namespace, `--audience=${audience}`, '--duration=10m'];
   // The ServiceAccount of a namespace that was just made is on its way.
-  const token = await eventually(() => controlPlane.kubectl(args), { what: `a token of ${namespace}` });
-  return token.trim();
+  return eventually(() => controlPlane.token({ namespace, name: 'default' }, { audience }), {
+    what: `a token of ${namespace}`,
+  });
 }
 
 export class RegistryFront {

@@ -23,9 +23,9 @@ export class TokenClient {
   }
 
   static async of(controlPlane: ControlPlane, namespace: string, serviceAccount: string): Promise<TokenClient> {
-    const token = await controlPlane.kubectl(['create', 'token', serviceAccount, '-n', namespace]);
+    const token = await controlPlane.token({ namespace, name: serviceAccount });
     const ca = await readFile(controlPlane.pki.ca);
-    return new TokenClient(controlPlane.server, token.trim(), new Agent({ connect: { ca } }));
+    return new TokenClient(controlPlane.server, token, new Agent({ connect: { ca } }));
   }
 
   /** A body of a PATCH is a merge patch. A watch is answered by its status alone. */

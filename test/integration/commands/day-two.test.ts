@@ -184,8 +184,7 @@ describe('/metrics with authentication', () => {
     await controlPlane.kubectl([...binding, '--serviceaccount=default:prometheus']);
   });
 
-  const tokenOf = async (name: string): Promise<string> =>
-    (await kmm.controlPlane.kubectl(['create', 'token', name, '-n', 'default'])).trim();
+  const tokenOf = (name: string): Promise<string> => kmm.cluster.admin.token({ namespace: 'default', name });
 
   test('answers whoever may read it', async () => {
     expect(await kmm.operator.metricsAs(await tokenOf('prometheus'))).toEqual({

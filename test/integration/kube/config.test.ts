@@ -89,9 +89,8 @@ async function newServiceAccount(name: string): Promise<void> {
   await cluster.admin.create(SERVICE_ACCOUNTS, { metadata: { name, namespace } });
 }
 
-async function newToken(name: string): Promise<string> {
-  const args = ['create', 'token', name, '-n', namespace, '--duration=10m'];
-  return (await cluster.controlPlane.kubectl(args)).trim();
+function newToken(name: string): Promise<string> {
+  return cluster.admin.token({ namespace, name });
 }
 
 /** Has the API server reject the account's tokens from now on, as it does those that have expired. */
