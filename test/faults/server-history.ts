@@ -212,6 +212,7 @@ class ServerHistory {
   async #expectLoaded(): Promise<void> {
     await eventually(
       async () => {
+        await this.kmm.cluster.pods.reconcileReady(this.#module.namespace);
         const { metadata, status } = await this.kmm.module(this.#module);
         expect(status, JSON.stringify(status)).toMatchObject({
           observedGeneration: metadata.generation,
@@ -242,6 +243,7 @@ class ServerHistory {
   async #expectOthersLoaded(broken: string): Promise<void> {
     await eventually(
       async () => {
+        await this.kmm.cluster.pods.reconcileReady(this.#module.namespace);
         const { metadata, status } = await this.kmm.module(this.#module);
         expect(status?.observedGeneration).toBe(metadata.generation);
         let isMet = false;

@@ -114,6 +114,18 @@ export class Pods {
     await unlessGone(options.mayBeGone, () => this.#change(pod, ready, (status) => ({ ...status, ready })));
   }
 
+  /**
+   * What a kubelet does every ten seconds, and kwok never: gives back the Ready condition that the node controller took from pods whose containers
+   * are ready (MarkPodsNotReady). It may take it a moment after the node is Ready again. Source: pkg/kubelet/status, needsReconcile.
+   */
+  async reconcileReady(namespace: string): Promise<void> {
+    for (const pod of await this.list(namespace)) {
+      const statusOf = (wanted: string) => pod.status?.conditions?.find(({ type }) => type === wanted)?.status;
+      const isTaken = statusOf('Ready') === 'False' && statusOf('ContainersReady') === 'True';
+      if (isTaken && pod.metadata.deletionTimestamp === undefined) await this.setReady(pod, true, { mayBeGone: true });
+    }
+  }
+
   /** The pod's deletion, once asked for, does not end until releaseDeletion(). */
   async holdDeletion(pod: Pod): Promise<void> {
     await this.#annotate(pod, { [HOLD_DELETION_ANNOTATION]: 'true', [RELEASE_ANNOTATION]: null });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { isReady } from '../../../src/kube/conditions.ts';
-import { DAEMONSETS, type Pod } from '../../../src/kube/core.ts';
+import { DAEMONSETS, PODS, type Pod } from '../../../src/kube/core.ts';
 import { useCluster } from '../../harness/cluster.ts';
 import { eventually, holds } from '../../harness/eventually.ts';
 import { containersOf } from '../../harness/pods.ts';
@@ -92,6 +92,22 @@ test('what a test writes into a pod stays: failures, readiness, restarts', async
   const blip = await pods.get(pod);
   expect(isReady(blip)).toBe(false);
   expect(containersOf(blip)[0]?.state?.running).toBeDefined();
+});
+
+test('the Ready condition that the node controller took from a pod whose containers are ready is given back, and no other', async () => {
+  const namespace = await freshNamespace();
+  await nodes.create({ name: 'taken-a', kernel: '6.1.0', labels: { taken: '' } });
+  await nodes.create({ name: 'taken-b', kernel: '6.1.0', labels: { taken: '' } });
+  await daemonSet(namespace, 'ds', { taken: '' });
+  const [taken, failed] = [await podOn(namespace, 'taken-a'), await podOn(namespace, 'taken-b')];
+  // As MarkPodsNotReady does it.
+  const status = { conditions: [{ type: 'Ready', status: 'False' }] };
+  const { name = '' } = taken.metadata;
+  await admin.patch(PODS, { namespace, name }, { status }, { type: 'strategic', subresource: 'status' });
+  await pods.failContainer(failed, { exitCode: 1 });
+  expect(isReady(await pods.get(taken))).toBe(false);
+  await pods.reconcileReady(namespace);
+  expect([isReady(await pods.get(taken)), isReady(await pods.get(failed))]).toEqual([true, false]);
 });
 
 test.each([
