@@ -107,7 +107,7 @@ export const CHART_VALUES: Group = group('', {
   ),
   modules: group('For all Modules.', {
     priorityClassName: text(
-      'The priority class of loaders, device plugins and builds; empty for none.',
+      'The priority class of loaders and device plugins; empty for none.',
       preset('priority-class-name'),
       OBJECT_NAME,
     ),
@@ -201,12 +201,16 @@ export const CHART_VALUES: Group = group('', {
           uniqueItems: true,
         }),
         buildsTo: list(
-          'Where registries and Git servers are, as peers of a NetworkPolicy; outside the private ranges unless told otherwise. Builds reach ' +
-            "the cluster's DNS and its own registry besides.",
+          'Where registries, Git servers and packages are, as peers of a NetworkPolicy; outside the private ranges unless told otherwise. Builds reach ' +
+            "DNS and the cluster's own registry besides.",
           BUILDS_TO,
           { type: 'object' },
         ),
-        buildPorts: value('Ports that builds reach there: HTTPS and SSH.', [443, 22], PORTS),
+        buildPorts: value(
+          'Ports that builds reach there: HTTPS, the HTTP of package mirrors, and SSH.',
+          [443, 80, 22],
+          PORTS,
+        ),
       },
     ),
   }),

@@ -165,7 +165,7 @@ const MANAGER_OPTIONS: OptionDefinitions<Values> = {
     kind: options.optionalDnsSubdomain,
     default: 'system-node-critical',
     description:
-      'The priority class of the pods the operator makes; empty for none, as some clouds allow this one only in kube-system.',
+      'The priority class of loaders and device plugins; empty for none, as some clouds allow this one only in kube-system.',
   },
   moduleConcurrency: {
     flag: 'module-concurrency',

@@ -25,6 +25,22 @@ function isDeployment(object: KubeObject): object is Deployment {
   return object.kind === 'Deployment';
 }
 
+interface Workload extends KubeObject {
+  readonly spec: {
+    readonly template: {
+      readonly spec: {
+        readonly containers: readonly unknown[];
+        readonly priorityClassName?: string;
+        readonly securityContext?: unknown;
+      };
+    };
+  };
+}
+
+function isWorkload(object: KubeObject): object is Workload {
+  return object.kind === 'Deployment' || object.kind === 'DaemonSet';
+}
+
 function deploymentIn(objects: readonly KubeObject[]): Deployment {
   const found = objects.find(isDeployment);
   if (found === undefined) throw new Error('there is no Deployment');
@@ -217,6 +233,33 @@ describe('the chart', () => {
     );
     expect(elsewhere).not.toContain('kmm-system');
     expect(elsewhere).toContain('kmm-operator:v9');
+    expect(elsewhere).toContain('"--namespace=mine"');
+    expect(elsewhere).toContain('"--tls-names=kmm-registry.mine.svc,');
+  });
+
+  it("pulls the registry's images as the operator's, at the modules' priority, and as users that OpenShift takes", async () => {
+    const podsOf = async (...args: readonly string[]) =>
+      objectsIn(await helm.run('template', 'kmm', CHART, '--set', 'registry.enabled=true', ...args))
+        .filter(({ metadata }) => metadata.name?.startsWith('kmm-registry'))
+        .filter(isWorkload)
+        .map(({ spec }) => spec.template.spec);
+    const values = 'imagePullSecrets[0].name=mine,image.pullPolicy=Always,modules.priorityClassName=important';
+    const ours = await podsOf('--set', values);
+    expect(ours).toHaveLength(2);
+    for (const pod of ours) {
+      expect(pod).toMatchObject({
+        imagePullSecrets: [{ name: 'mine' }],
+        containers: [{ imagePullPolicy: 'Always' }, ...pod.containers.slice(1)],
+      });
+      expect(pod.securityContext).toMatchObject({ runAsUser: 65532 });
+    }
+    expect(ours.map(({ priorityClassName }) => priorityClassName).filter(Boolean)).toEqual(['important']);
+    const none = await podsOf('--set', 'modules.priorityClassName=');
+    expect(none.map(({ priorityClassName }) => priorityClassName).filter(Boolean)).toEqual([]);
+    for (const { securityContext } of await podsOf('--api-versions', 'security.openshift.io/v1')) {
+      expect(securityContext).toMatchObject({ runAsNonRoot: true });
+      for (const field of ['runAsUser', 'runAsGroup', 'fsGroup']) expect(securityContext).not.toHaveProperty(field);
+    }
   });
 
   it("keeps the registry's images on a claim as the component does", async () => {

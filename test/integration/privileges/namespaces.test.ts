@@ -141,7 +141,10 @@ async function refusalOf(level: Level, pod: (namespace: string) => Pod): Promise
 
 interface NetworkPolicy extends KubeObject {
   readonly spec: {
-    readonly podSelector: { readonly matchLabels?: Readonly<Record<string, string>> };
+    readonly podSelector: {
+      readonly matchLabels?: Readonly<Record<string, string>>;
+      readonly matchExpressions?: unknown;
+    };
     readonly policyTypes: readonly string[];
     readonly ingress?: readonly unknown[];
     readonly egress?: readonly unknown[];
@@ -165,6 +168,9 @@ describe('the example of NetworkPolicies', () => {
     expect([loaders?.spec.ingress, loaders?.spec.egress]).toEqual([undefined, undefined]);
     const [builds] = of(anOwnBuildPod(namespace));
     expect([builds?.spec.ingress, builds?.spec.egress?.length]).toEqual([undefined, 2]);
+    // Those of OpenShift's Builds, which carry the labels of ours.
+    const ofOpenShift = { key: 'openshift.io/build.name', operator: 'DoesNotExist' };
+    expect(builds?.spec.podSelector.matchExpressions).toEqual([ofOpenShift]);
     expect(of(podOf(anOwnPlugin(namespace)))).toEqual([]);
     expect(of({ metadata: { labels: { app: 'web' } } })).toEqual([]);
   });
