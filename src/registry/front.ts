@@ -5,7 +5,7 @@ import type { ListenAddress } from '../runtime/listen-address.ts';
 import { describeError, type Logger } from '../runtime/logger.ts';
 import type { Access } from './access.ts';
 import type { ServingCertificate } from './certificates.ts';
-import { answerHeaders, onwardHeaders } from './headers.ts';
+import { answerHeaders, hasBody, onwardHeaders } from './headers.ts';
 import { errorBody, type Refusal } from './request-policy.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -95,6 +95,10 @@ export class Front {
     if (this.#draining) outgoing.setHeader('connection', 'close');
     try {
       if (url === '/healthz' || url === '/readyz') return await this.#health(url, outgoing);
+      if (isReading(method) && hasBody(headers)) {
+        refuse(incoming, outgoing, { status: 400, code: 'UNSUPPORTED', message: NO_BODY }, false);
+        return;
+      }
       const decision = await access(method, url, headers.authorization);
       switch (decision.kind) {
         case 'pass':
@@ -149,7 +153,9 @@ export class Front {
         onward.once('error', reject);
       });
       // It may answer, and refuse, before it has taken the whole body: the answer counts then.
-      const sent = pipeline(incoming, onward).catch((error: unknown) => error);
+      const sent = isReading(onward.method)
+        ? onward.end()
+        : pipeline(incoming, onward).catch((error: unknown) => error);
       const response = await answered;
       outgoing.writeHead(response.statusCode ?? 502, answerHeaders(response.headers));
       await pipeline(response, outgoing);
@@ -186,6 +192,12 @@ export class Front {
       answer(outgoing, 503, `${behind(upstream, error)}\n`, 'text/plain');
     }
   }
+}
+
+const NO_BODY = 'a request that reads has no body: send it without Content-Length and Transfer-Encoding';
+
+function isReading(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 function behind({ host }: Upstream, error: unknown): string {

@@ -16,6 +16,9 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 /** A token is checked here and goes no further; nobody else's word counts for who asks. */
 const OURS: ReadonlySet<string> = new Set(['authorization', 'cookie', 'forwarded', 'expect']);
 
+/** How long the body is and for which registry the request is are matters of the message: no Connection header takes them off it. */
+const END_TO_END: ReadonlySet<string> = new Set(['content-length', 'host']);
+
 export interface Passage {
   /** Takes the place of the client's. */
   readonly host?: string;
@@ -43,6 +46,18 @@ export function answerHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders
   return Object.fromEntries(kept);
 }
 
+/**
+ * Whether a request has a body (RFC 9112, 6.3).
+ *
+ * What reads has none here. Node's client frames no body of a GET or HEAD of its own: its bytes would stand on the connection to the registry
+ * as one more request, which nobody has judged (request smuggling).
+ */
+export function hasBody(headers: IncomingHttpHeaders): boolean {
+  const { 'transfer-encoding': coding, 'content-length': length = '0' } = headers;
+  return coding !== undefined || length.trim() !== '0';
+}
+
 function namedByConnection({ connection }: IncomingHttpHeaders): ReadonlySet<string> {
-  return new Set((connection ?? '').split(',').map((name) => name.trim().toLowerCase()));
+  const names = (connection ?? '').split(',').map((name) => name.trim().toLowerCase());
+  return new Set(names.filter((name) => !END_TO_END.has(name)));
 }

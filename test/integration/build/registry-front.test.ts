@@ -6,6 +6,8 @@ import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { text as textOf } from 'node:stream/consumers';
+import { connect as tlsConnect } from 'node:tls';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -89,6 +91,13 @@ async function ask(method: string, path: string, password?: string): Promise<Ans
       response.once('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
     });
   });
+}
+
+/** What the front answers to these bytes, until it ends the connection. */
+async function exchange(bytes: string): Promise<string> {
+  const socket = tlsConnect({ host: 'localhost', port: front.port, ca: await authority.text() });
+  socket.end(bytes);
+  return textOf(socket);
 }
 
 /** skopeo, with the certificate that the front has made known and no other. */
@@ -241,6 +250,31 @@ describe('bodies', () => {
     expect([part.status, await part.text()]).toEqual([206, 'kernel module management ']);
     const whole = await fetch(`http://${node.host}/v2/${ours}/big/blobs/${digest}`);
     expect(Buffer.compare(Buffer.from(await whole.arrayBuffer()), blob)).toBe(0);
+  });
+
+  it.each([
+    ['GET', ['Transfer-Encoding: chunked']],
+    ['HEAD', ['Transfer-Encoding: chunked']],
+    ['GET', ['Connection: content-length', 'LENGTH']],
+    ['GET', ['LENGTH']],
+  ])('of a %s with %j are refused: its bytes would be a request that nobody has judged', async (method, headers) => {
+    const mediaType = 'application/vnd.oci.image.index.v1+json';
+    const manifest = JSON.stringify({ schemaVersion: 2, mediaType, manifests: [] });
+    const smuggled = [
+      `PUT /v2/${theirs}/smuggled/manifests/1 HTTP/1.1`,
+      'Host: x',
+      `Content-Type: ${mediaType}`,
+      `Content-Length: ${manifest.length}`,
+      '',
+      manifest,
+    ].join('\r\n');
+    const body = headers.includes('LENGTH') ? smuggled : `${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`;
+    const head = headers.map((header) => (header === 'LENGTH' ? `Content-Length: ${smuggled.length}` : header));
+    const answer = await exchange(
+      [`${method} /v2/${ours}/kmod/tags/list HTTP/1.1`, 'Host: x', ...head, '', body].join('\r\n'),
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect((await fetch(`http://${registry.host}/v2/${theirs}/smuggled/tags/list`)).status).toBe(404);
   });
 
   it('that a client gives up do not keep the front: it ends in time, and with 0', async () => {
