@@ -20,10 +20,11 @@ describe('BoundedCache', () => {
     expect(cache.weight).toBe(9);
   });
 
-  it('does not keep what is too heavy alone', () => {
+  it('does not keep what is too heavy alone, and forgets nothing else for it', () => {
     const cache = new BoundedCache<number>({ entries: 10, weight: 10 });
+    cache.set('b', 2, 3);
     cache.set('a', 1, 11);
-    expect([cache.get('a'), cache.size, cache.weight]).toEqual([undefined, 0, 0]);
+    expect([cache.get('a'), cache.get('b'), cache.size, cache.weight]).toEqual([undefined, 2, 1, 3]);
   });
 
   it('counts what it is told twice once, as it was told last', () => {

@@ -31,9 +31,10 @@ export class BoundedCache<Value> {
     return entry.value;
   }
 
-  /** Forgets the entries that were not used for longest until there is room; one that is too heavy alone is not kept. */
+  /** Forgets the entries that were not used for longest until there is room; one that is too heavy alone is not kept, and no other goes for it. */
   set(key: string, value: Value, weight: number): void {
     this.#forget(key);
+    if (weight > this.#limits.weight) return;
     this.#entries.set(key, { value, weight });
     this.#weight += weight;
     for (const oldest of this.#entries.keys()) {

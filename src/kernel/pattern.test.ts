@@ -39,6 +39,17 @@ describe('compilePattern', () => {
     expect(compilePattern(source)).toEqual({ ok: false, problem });
   });
 
+  it.each([
+    `(?:${'()'.repeat(450)}){1000}`,
+    `(?:${'.?'.repeat(500)}){1000}`,
+    '((a{100}){100}){100}',
+    'a{1000}'.repeat(140),
+  ])('refuses /%.40s/ for its size before RE2 makes it, which would take hundreds of megabytes', (source) => {
+    const before = process.memoryUsage().heapUsed;
+    expect(compilePattern(source)).toEqual({ ok: false, problem: expect.stringContaining('too large') });
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(20 * 1024 * 1024);
+  });
+
   it('compiles a pattern once, for as long as it is used', () => {
     const pattern = compilePattern('once');
     for (let index = 0; index < 3_000; index++) {
