@@ -30,7 +30,8 @@ export class NodeReconciler {
 
   async reconcile(name: string, { signal, log }: ReconcileContext): Promise<void> {
     const node = this.#caches.nodes.store.get(name);
-    if (node === undefined || node.metadata.deletionTimestamp !== undefined) return;
+    // Also one that is being deleted: who drains it, as Karpenter does, may keep it for days, and pods of ours run on it until the end.
+    if (node === undefined) return;
     const claimed = this.#claimedKeys();
     const patch = planNodePatch(node, this.#desk.dueOn(node), (key) => this.#isOurs(key) && !claimed.has(key));
     if (patch === undefined) return;

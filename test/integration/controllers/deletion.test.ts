@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { NODES } from '../../../src/kube/core.ts';
 import { isNotFound } from '../../harness/admin.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
@@ -102,6 +103,20 @@ describe('a Module that is deleted', () => {
     await kmm.startOperator();
     await kmm.untilGone(ref);
     await expectNothingLeft(ref, nodes);
+  });
+
+  it('is unloaded on a node that is being deleted too, which a finalizer keeps while it is drained', async () => {
+    const { ref, nodes } = await loaded('drained');
+    const [node] = nodes;
+    expect.assert(node !== undefined);
+    const { admin } = kmm.cluster;
+    await admin.patch(NODES, { name: node }, { metadata: { finalizers: ['test.kmm.sigs.x-k8s.io/drain'] } });
+    await admin.delete(NODES, { name: node });
+    await kmm.deleteModule(ref);
+    await kmm.untilGone(ref);
+    expect((await kmm.cluster.nodes.get(node)).metadata.deletionTimestamp).toBeDefined();
+    await expectNothingLeft(ref, nodes);
+    await admin.patch(NODES, { name: node }, { metadata: { finalizers: null } });
   });
 
   it('does not wait for a node that is dead', async () => {
