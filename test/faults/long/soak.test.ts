@@ -43,8 +43,9 @@ it(
     await expectNothingDue(
       kmm,
       kmm.operator,
-      async () => {
+      async (between) => {
         await kmm.operator.kill();
+        await between();
         // Alone, as the lease of the dead one holds for a minute.
         return kmm.startOperator(['--leader-elect=false']);
       },
