@@ -106,11 +106,12 @@ const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => 
     severity: 'warning',
     summary: 'The operator has heard nothing about {{ $labels.kind }} for {{ $value | humanizeDuration }}.',
     meaning:
-      'The API server tells at least once a minute how far a watch is, also when nothing happens. Silence means that the operator acts on what it last knew. It opens silent watches again by itself, so one that stays silent is refused or has no network.',
+      'The API server tells about once a minute how far a watch is, also when nothing happens; of Events (`refusals`) alone it does not, and there its answer counts whenever a silent watch is opened again, every 90 s. Silence means that the operator acts on what it last knew. It opens silent watches again by itself, so one that stays silent is refused, has no network, or is served by an API server that is stuck.',
     steps: [
       'The log has `watch interrupted` and the reason: `kubectl logs -n kmm-system POD | grep "watch interrupted"`.',
       'A refusal (403): the roles of config/rbac are not those of this version. Apply them again.',
       'No connection: look at the API server, and at network policies between it and `kmm-system`.',
+      'An API server that runs with `--watch-cache=false` tells of no kind how far a watch is: with one, the alert fires for quiet kinds although nothing is wrong.',
       'Deleting the pod is safe: another replica takes over within 15 s, and no module is unloaded.',
     ],
   },

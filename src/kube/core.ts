@@ -205,12 +205,14 @@ export const NODES = defineResource<Node>({
   namespaced: false,
 });
 export const PODS = defineResource<Pod>({ group: '', version: 'v1', kind: 'Pod', plural: 'pods', namespaced: true });
+/** Source for the bookmarks: k8s.io/kubernetes/pkg/kubeapiserver/default_storage_factory_builder.go, DefaultWatchCacheSizes. */
 export const EVENTS = defineResource<Event>({
   group: '',
   version: 'v1',
   kind: 'Event',
   plural: 'events',
   namespaced: true,
+  withoutBookmarks: true,
 });
 export const DAEMONSETS = defineResource<DaemonSet>({
   group: 'apps',

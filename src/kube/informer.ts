@@ -77,7 +77,7 @@ export class Informer<T extends KubeObject, R extends KubeObject = T> {
     return this.#synced;
   }
 
-  /** When the server last sent anything of this kind, bookmarks included; milliseconds since the epoch. */
+  /** When the server was last heard of about this kind, bookmarks included; milliseconds since the epoch. */
   get lastEventAt(): number | undefined {
     return this.#watcher.lastEventAt;
   }

@@ -14,6 +14,8 @@ export interface Resource<T extends KubeObject> {
   readonly namespaced: boolean;
   /** Ask the server for PartialObjectMetadata: it sends neither spec, status nor data. */
   readonly metadataOnly?: true;
+  /** The API server keeps no watch cache of this kind, and only a watch cache makes bookmarks: a watch of it may rightly bring nothing. */
+  readonly withoutBookmarks?: true;
   readonly object?: T;
 }
 

@@ -10,12 +10,14 @@ import {
   modified,
   ScriptedServer,
 } from '../../test/harness/scripted-server.ts';
+import * as core from './core.ts';
 import { ApiError } from './errors.ts';
 import type { KubeObject } from './objects.ts';
-import { defineResource } from './resources.ts';
+import { defineResource, type Resource } from './resources.ts';
 import { Watcher, type WatchSink } from './watcher.ts';
 
 const THINGS = defineResource({ group: '', version: 'v1', kind: 'Thing', plural: 'things', namespaced: false });
+const THINGS_WITHOUT_BOOKMARKS = defineResource({ ...THINGS, withoutBookmarks: true });
 
 /** Writes down what it is told, in order. */
 class Minutes implements WatchSink<KubeObject> {
@@ -47,12 +49,16 @@ interface Followed {
 const stops: (() => Promise<void>)[] = [];
 
 /** Follows the script; time stands still until a test moves it. */
-async function follow(script: readonly Answer[], minutes = new Minutes()): Promise<Followed> {
+async function follow(
+  script: readonly Answer[],
+  minutes = new Minutes(),
+  resource: Resource<KubeObject> = THINGS,
+): Promise<Followed> {
   const server = new ScriptedServer(...script);
   const interruptions: string[] = [];
   const watcher = new Watcher<KubeObject>({
     client: server,
-    resource: THINGS,
+    resource,
     sink: minutes,
     idleTimeoutMs: 2_000,
     random: () => 0,
@@ -72,6 +78,8 @@ async function follow(script: readonly Answer[], minutes = new Minutes()): Promi
 function refusal(status: number, reason: string, retryAfterMs?: number): Answer {
   return { error: new ApiError({ attempted: 'watch things', status, reason, sentence: reason, retryAfterMs }) };
 }
+
+const gone = (): Answer => ({ lines: [errorEvent(410, 'Expired')], end: 'in order' });
 
 const synced = (...rest: readonly (string | number | object)[]): readonly (string | number | object)[] => [
   added('a', 5),
@@ -293,6 +301,32 @@ describe('a watch', () => {
     await vi.advanceTimersByTimeAsync(2_000);
     expect(interruptions).toEqual(['idle, again in 0']);
     expect(server.requests).toEqual(['stream', 'stream']);
+  });
+});
+
+describe('the time at which the server was last heard of', () => {
+  const quiet: Answer = { lines: [], end: 'hangs' };
+  const sync: Answer = { lines: synced(), end: 'hangs' };
+
+  // KMMWatchSilent fired wherever no DaemonSet was refused a pod for some minutes: Events, which have no bookmarks.
+  test.each<[string, Resource<KubeObject>, readonly Answer[], number]>([
+    ['moves with each answer, where there are no bookmarks', THINGS_WITHOUT_BOOKMARKS, [sync, quiet, quiet, quiet], 6],
+    ['stays where no watch is answered', THINGS_WITHOUT_BOOKMARKS, [sync, 'silence', 'silence', 'silence'], 0],
+    ['stays where watches are refused', THINGS_WITHOUT_BOOKMARKS, [sync, ...Array(9).fill(refusal(403, 'No'))], 0],
+    ['stays where no list comes to its end', THINGS_WITHOUT_BOOKMARKS, [sync, gone(), quiet, quiet], 2],
+    ['stays where bookmarks are due, and watches are answered with nothing', THINGS, [sync, quiet, quiet, quiet], 0],
+    ['moves with each bookmark', THINGS, [sync, { lines: [1_000, bookmark(11)], end: 'hangs' }, 'silence'], 3],
+  ])('%s', async (_what, resource, script, seconds) => {
+    const startedAt = Date.now();
+    const { watcher } = await follow(script, new Minutes(), resource);
+    expect(watcher.lastEventAt).toBe(startedAt);
+    await vi.advanceTimersByTimeAsync(7_000);
+    expect((watcher.lastEventAt ?? 0) - startedAt).toBe(seconds * 1_000);
+  });
+
+  test('counts answers for Events, which the API server keeps no watch cache of, and for no other kind', () => {
+    const kinds = Object.values(core).filter((each) => typeof each === 'object' && 'plural' in each);
+    expect(kinds.filter(({ withoutBookmarks }) => withoutBookmarks === true)).toEqual([core.EVENTS]);
   });
 });
 

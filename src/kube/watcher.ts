@@ -54,7 +54,7 @@ export interface WatchSink<T extends KubeObject> {
 export type Interruption =
   /** The server ended the watch in order, as it does every few minutes. */
   | { readonly reason: 'ended' }
-  /** The connection brought nothing for the idle timeout. On a kind without bookmarks (events) this is how every quiet watch ends. */
+  /** The connection brought nothing for the idle timeout. On a kind without bookmarks (Events) this is how every quiet watch ends. */
   | { readonly reason: 'idle' }
   /** 410: the kind is listed again. */
   | { readonly reason: 'gone'; readonly error: unknown }
@@ -108,7 +108,10 @@ export class Watcher<T extends KubeObject> {
     this.#idleTimeoutMs = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
   }
 
-  /** When anything last came, bookmarks and pages included; milliseconds since the epoch. */
+  /**
+   * When anything last came, bookmarks and pages included; for a kind without bookmarks, also when a watch that goes on from an earlier one
+   * was last answered. Milliseconds since the epoch.
+   */
   get lastEventAt(): number | undefined {
     return this.#lastEventAt;
   }
@@ -210,6 +213,8 @@ export class Watcher<T extends KubeObject> {
       signal: connection.signal,
     });
     connection.opened();
+    // Where bookmarks are due, an answer alone proves nothing: what is behind it may be stuck.
+    if (resource.withoutBookmarks === true && state.name === 'watching') this.#lastEventAt = Date.now();
     const decoder = new WatchDecoder<T>();
     try {
       for await (const chunk of stream) {

@@ -135,7 +135,7 @@ export class Metrics {
     this.registry.registerMetric(
       new Gauge({
         name: 'kmm_watch_last_event_age_seconds',
-        help: 'Seconds since the watch of a kind brought anything, bookmarks included.',
+        help: 'Seconds since the watch of a kind brought anything, bookmarks included; of Events, which have none, since it brought anything or was last answered.',
         labelNames: ['kind'],
         registers: [],
         collect() {

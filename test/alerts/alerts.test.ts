@@ -133,6 +133,22 @@ const STORIES: readonly Story[] = [
     series: { 'kmm_watch_last_event_age_seconds{kind="nodes",pod="a",instance="i"}': '60x60' },
     at: 20,
   },
+  {
+    what: 'a quiet watch of Events, which is opened again and answered every 90 s, is not told of',
+    alert: 'KMMWatchSilent',
+    series: { 'kmm_watch_last_event_age_seconds{kind="refusals",pod="a",instance="i"}': '0 60 30 '.repeat(20).trim() },
+    at: 20,
+  },
+  {
+    what: 'a watch of Events that is opened again and again and not answered is told of',
+    alert: 'KMMWatchSilent',
+    series: { 'kmm_watch_last_event_age_seconds{kind="refusals",pod="a",instance="i"}': '0+60x60' },
+    at: 20,
+    fires: {
+      labels: { kind: 'refusals', pod: 'a', instance: 'i' },
+      summary: 'The operator has heard nothing about refusals for 20m 0s.',
+    },
+  },
 ];
 
 describe('an alert', () => {

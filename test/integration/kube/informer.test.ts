@@ -131,7 +131,9 @@ test('a kind whose quiet watches bring no bookmarks is followed all the same', a
   try {
     await informer.waitForSync(AbortSignal.timeout(30_000));
     expect(informer.store.list().map(({ metadata }) => metadata.name)).toEqual(['first']);
+    const syncedAt = informer.lastEventAt ?? 0;
     await eventually(() => expect(journal.interruptions.length).toBeGreaterThan(1), { what: 'two silent watches' });
+    expect(informer.lastEventAt, 'each answer to a watch counts').toBeGreaterThan(syncedAt);
     expect(new Set(journal.interruptions)).toEqual(new Set(['idle']));
     await cluster.admin.create(EVENTS, anEvent('second'));
     await eventually(() => expect(informer.store.size).toBe(2), { what: 'the second event' });
