@@ -44,7 +44,7 @@ const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => 
     steps: [
       'Read the cause: `kubectl get module NAME -n NAMESPACE -o yaml`; `status.kernels[].build` has the step, the message and the last words of the log.',
       'Read the whole log where the pod is still there: `kubectl logs -n NAMESPACE POD --all-containers`. The pod of a build that failed is kept until the next try.',
-      'The message says whose it is to mend. `user`: correct the Module, the Dockerfile or the Secret; the next build begins by itself. `infrastructure`: the network, the registry or a node; it is tried again with backoff.',
+      'Whose is it to mend? Where `retryAt` stands beside the message, it is the network, the registry or a node, and the build is tried again by itself at that time. Where it does not, it is yours: correct what the message names. A change of the Module, or of the ConfigMap of its Dockerfile, begins the next build; after you have mended a Secret, and where the message says `given up after` so many tries, change `spec.imageRebuildTriggerGeneration`.',
       '[Build errors](../reference/build-errors.md) has the cure for what registries say.',
     ],
   },
@@ -93,7 +93,7 @@ const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => 
     steps: [
       'Are there pods? `kubectl get pods -n kmm-system`. If there are none: `kubectl describe deployment -n kmm-system`.',
       'Do they run? `kubectl logs -n kmm-system POD`. A mistake in a flag is told in one sentence, and ends the process.',
-      'Do they reach the API server? The log says `not leading` and why; the Lease is `kubectl get lease -n kmm-system kmm.sigs.x-k8s.io -o yaml`.',
+      'Do they reach the API server? The log says `cannot reach the lease; trying again` and why, where they do not. It also says who holds the Lease (`waiting for the lease`), and when a replica began and ended (`leading`, `no longer leading`). The Lease itself is `kubectl get lease -n kmm-system kmm.sigs.x-k8s.io -o yaml`.',
       'Does it answer in time? A leader steps down when it cannot renew its Lease for `--leader-elect-renew-deadline`, 10 s. Where requests take seconds, give it longer, and the Lease more than that: `--leader-elect-renew-deadline=50s --leader-elect-lease-duration=60s`, with helm in `extraArgs`.',
       'Do they run and Prometheus sees nothing? Then the scrape fails: its targets page says why (network policy, `--metrics-authentication` without a token).',
       'Does the operator have another `--leader-election-id`? Then the alert looks for the wrong one: change `name` in its expression.',
