@@ -73,7 +73,7 @@ const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => 
     summary:
       'A node has waited for Module {{ $labels.namespace }}/{{ $labels.name }} for {{ $value | humanizeDuration }}.',
     meaning:
-      'A node is to get, to lose or to change the module, and has neither for long: for 45 minutes, unless another time is set. Nodes that are not Ready, that have a taint, or whose turn in a rollout has not come are not counted. A restart of the operator begins the count anew.',
+      'A node is to get, to lose or to change the module, and has neither for long: for 45 minutes, unless another time is set. Not counted are nodes that are not Ready, nodes that a taint keeps from getting it, and nodes whose turn in a rollout has not come. A restart of the operator begins the count anew.',
     steps: [
       'See what is waited for: `kubectl get module NAME -n NAMESPACE -o yaml`, condition `Progressing`; its message names the node or the pod.',
       'A loader pod that does not start: `kubectl describe pod` of it. It is `Pending` for want of resources, or its volume or Secret is not there.',

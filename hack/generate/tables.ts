@@ -46,7 +46,7 @@ The label \`controller\` is \`module\`, \`node\` or \`image\`. The states of \`k
 - \`outdated\`: loaded, by a loader that is to be replaced.
 - \`replacing\`: its loader is being replaced now.
 - \`leaving\`: the module is being unloaded.
-- \`skipped\`: left out, because the node is not Ready, has a taint that is not tolerated, or has not reported a kernel.
+- \`skipped\`: left out, because the node is not Ready, has a taint that is not tolerated, or has not reported a kernel; whatever else it waits for.
 - \`unmapped\`: no mapping matches its kernel.
 - \`waiting\`: for an image that has to be built, for a mapping that cannot be resolved, or for a loader of another kernel to go.`,
     source: 'src/controllers/metrics.ts',

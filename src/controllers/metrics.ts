@@ -5,6 +5,7 @@ import { ImageMetrics } from './image/metrics.ts';
 import type { ModuleMemory } from './module/memory.ts';
 import type { ModulePlan } from './module/plan.ts';
 import type { NodePlan } from './module/plan-nodes.ts';
+import type { WithheldReason } from './module/plan-placement.ts';
 
 /** Our own metrics; those of the runtime are in `runtime/metrics.ts`. */
 const METRICS = {
@@ -155,22 +156,23 @@ function forgetGoneNodes(waiting: Map<string, number>, nodes: readonly NodePlan[
   for (const name of waiting.keys()) if (!present.has(name)) waiting.delete(name);
 }
 
+const SKIPPED_REASONS: ReadonlySet<WithheldReason> = new Set(['Tainted', 'NodeNotReady', 'KernelUnknown']);
+
+/** A node that is down, or that a taint keeps from the module, is skipped whatever else it waits for: nobody is told that it waits for long. */
 function stateLabel({ placement, ready, record, outdated, alive }: NodePlan): NodeStateLabel | undefined {
   switch (placement.verdict) {
     case 'outside':
       return undefined;
     case 'leaving':
-      return 'leaving';
+      return alive ? 'leaving' : 'skipped';
     case 'withheld':
       if (placement.why === 'NoKernelMapping') return 'unmapped';
-      return placement.why === 'Tainted' || placement.why === 'NodeNotReady' || placement.why === 'KernelUnknown'
-        ? 'skipped'
-        : 'waiting';
+      return !alive || placement.taintedToo === true || SKIPPED_REASONS.has(placement.why) ? 'skipped' : 'waiting';
     case 'placed':
     case 'grace':
-      if (record?.replacingSince !== undefined) return 'replacing';
       if (ready) return outdated ? 'outdated' : 'loaded';
-      return alive ? 'loading' : 'skipped';
+      if (!alive) return 'skipped';
+      return record?.replacingSince === undefined ? 'loading' : 'replacing';
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { BUILDING } from '../../../test/harness/builds.ts';
 import { aModule } from '../../../test/harness/modules.ts';
 import {
   aLoaderPod,
@@ -121,6 +122,19 @@ describe('a node that does not carry the load label', () => {
     ['is unreachable', node.notReady('Unknown'), aSnapshot(module), 'NodeNotReady', /not Ready/],
   ])('waits without the label while it %s', (_what, built, world, why, message) => {
     expect(place(built, { world })).toEqual({ verdict: 'withheld', why, message: expect.stringMatching(message) });
+  });
+
+  it.each<[string, NodeBuilder, true | undefined]>([
+    ['no taint', node, undefined],
+    ['a taint that is tolerated', node.tainted('mine'), undefined],
+    ['a taint that is not tolerated', node.tainted('gpu'), true],
+    ['the taint of a node that is not Ready', node.notReady('False'), true],
+  ])('waits for its image first, and the plan remembers that it has %s', (_what, built, taintedToo) => {
+    const mapping = { ...BUILDING, literal: KERNEL };
+    const building = base.withSpec({ kernelMappings: [mapping] }).withToleration({ key: 'mine', operator: 'Exists' });
+    const placement = place(built, { world: aSnapshot(stored(building)) });
+    expect(placement).toMatchObject({ verdict: 'withheld', why: 'WaitingForImage' });
+    expect('taintedToo' in placement ? placement.taintedToo : undefined).toBe(taintedToo);
   });
 
   it.each<[string, string, TaintEffect]>([

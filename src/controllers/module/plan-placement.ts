@@ -16,13 +16,21 @@ export type Placement =
   /** Neither selected nor carrying the label. */
   | { readonly verdict: 'outside' }
   /** The node should have the module, or would but for `why`; it gets no label now. */
-  | { readonly verdict: 'withheld'; readonly why: WithheldReason; readonly message: string }
+  | {
+      readonly verdict: 'withheld';
+      readonly why: WithheldReason;
+      readonly message: string;
+      /** Without `why`, a taint would withhold it still: the node is down, or kept for others. */
+      readonly taintedToo?: true;
+    }
   /** The node has, or gets, the label of its own kernel. */
   | { readonly verdict: 'placed'; readonly key: string }
   /** The label stays for now although the node no longer matches the selector. */
   | { readonly verdict: 'grace'; readonly key: string; readonly untilMs: number }
   /** The label goes: after the device plugin where the module may be loaded, at once where it cannot be. */
   | { readonly verdict: 'leaving'; readonly key: string; readonly why: LeavingReason };
+
+type Withheld = Extract<Placement, { verdict: 'withheld' }>;
 
 export type WithheldReason =
   | 'Tainted'
@@ -107,28 +115,38 @@ function planCandidate(
   loaderPodsOnNode: readonly PodRecord[],
 ): Placement {
   if (ownKernel === undefined) return withheld('KernelUnknown', 'its kubelet has not reported a kernel yet');
-  const { resolution } = ownKernel;
-  switch (resolution.kind) {
-    case 'no-match':
-      return withheld('NoKernelMapping', `no kernel mapping matches ${ownKernel.kernel}`);
-    case 'error':
-      return withheld('InvalidMapping', resolution.message);
-    case 'image':
-      if (runnableImage(ownKernel) === undefined) {
-        return withheld('WaitingForImage', `${resolution.image} has to be built`);
-      }
-  }
-  const taint = firstUntolerated(node.spec?.taints ?? [], snapshot.spec.tolerations);
-  if (taint !== undefined) {
-    return TAINTS_OF_A_NODE_THAT_IS_DOWN.has(taint.key)
-      ? withheld('NodeNotReady', 'the node is not Ready')
-      : withheld('Tainted', `taint ${describeTaint(taint)} is not tolerated by spec.tolerations`);
-  }
+  const byKernel = withheldByKernel(ownKernel);
+  const byTaint = withheldByTaint(snapshot, node);
+  // The kernel's cause goes first: status has one for a whole kernel, and a build that fails must not hide behind a node that is down.
+  if (byKernel !== undefined) return byTaint === undefined ? byKernel : { ...byKernel, taintedToo: true };
+  if (byTaint !== undefined) return byTaint;
   const old = loaderPodsOnNode.find((pod) => isLeftOver(snapshot, node, ownKernel.key, pod));
   if (old !== undefined) {
     return withheld('OldLoaderStillThere', `loader pod ${old.metadata.name} from before is still on the node`);
   }
   return { verdict: 'placed', key: ownKernel.key };
+}
+
+function withheldByKernel(kernel: KernelPlan): Withheld | undefined {
+  const { resolution } = kernel;
+  switch (resolution.kind) {
+    case 'no-match':
+      return withheld('NoKernelMapping', `no kernel mapping matches ${kernel.kernel}`);
+    case 'error':
+      return withheld('InvalidMapping', resolution.message);
+    case 'image':
+      return runnableImage(kernel) === undefined
+        ? withheld('WaitingForImage', `${resolution.image} has to be built`)
+        : undefined;
+  }
+}
+
+function withheldByTaint({ spec }: ModuleSnapshot, node: Node): Withheld | undefined {
+  const taint = firstUntolerated(node.spec?.taints ?? [], spec.tolerations);
+  if (taint === undefined) return undefined;
+  return TAINTS_OF_A_NODE_THAT_IS_DOWN.has(taint.key)
+    ? withheld('NodeNotReady', 'the node is not Ready')
+    : withheld('Tainted', `taint ${describeTaint(taint)} is not tolerated by spec.tolerations`);
 }
 
 /**
@@ -152,7 +170,7 @@ function isLoaderOfThisBoot({ keys }: ModuleSnapshot, node: Node, ownKey: string
   );
 }
 
-function withheld(why: WithheldReason, message: string): Placement {
+function withheld(why: WithheldReason, message: string): Withheld {
   return { verdict: 'withheld', why, message };
 }
 
