@@ -10,12 +10,22 @@ export interface AlertSettings {
   readonly nodeWaitingMinutes: string;
   /** Where the runbooks are: a URL, or a path in this repository. */
   readonly runbooks: string;
+  /** The operator's own. */
+  readonly namespace: string;
 }
 
-/** Longer than a build of half an hour and its start. */
-export const ALERT_DEFAULTS = { nodeWaitingMinutes: '45', runbooks: 'docs/usage/runbooks.md' } as const;
+export const ALERT_DEFAULTS = {
+  // Longer than a build of half an hour and its start.
+  nodeWaitingMinutes: '45',
+  runbooks: 'docs/usage/runbooks.md',
+  namespace: OPERATOR_NAMESPACE,
+} as const;
 
-export const ALERT_PLACEHOLDERS = { nodeWaitingMinutes: 'NODE_WAITING_MINUTES', runbooks: 'RUNBOOKS' } as const;
+export const ALERT_PLACEHOLDERS = {
+  nodeWaitingMinutes: 'NODE_WAITING_MINUTES',
+  runbooks: 'RUNBOOKS',
+  namespace: 'OPERATOR_NAMESPACE',
+} as const;
 
 interface Alert {
   readonly name: string;
@@ -32,7 +42,11 @@ interface Alert {
   readonly steps: readonly string[];
 }
 
-const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => [
+/** Whether a replica of the operator leads, and nothing else: whatever elects leaders has series of this name, Kubernetes' own controllers too. */
+const leads = ({ namespace }: AlertSettings): string =>
+  `leader_election_master_status{name="${LEASE_NAME}",namespace="${namespace}"}`;
+
+const alertsWith = (settings: AlertSettings): readonly Alert[] => [
   {
     name: 'KMMBuildFailing',
     expression: 'max by (namespace, name) (kmm_module_kernels{state="BuildFailed"}) > 0',
@@ -67,7 +81,7 @@ const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => 
   },
   {
     name: 'KMMNodeWaiting',
-    expression: `max by (namespace, name) (time() - kmm_module_node_waiting_since_timestamp_seconds) > 60 * ${nodeWaitingMinutes}`,
+    expression: `max by (namespace, name) (time() - kmm_module_node_waiting_since_timestamp_seconds) > 60 * ${settings.nodeWaitingMinutes}`,
     for: '1m',
     severity: 'warning',
     summary:
@@ -83,11 +97,12 @@ const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => 
   },
   {
     name: 'KMMOperatorNotLeading',
-    // Whatever elects leaders has a series of this name, Kubernetes' own controllers too: without its label theirs would hide that ours is gone.
-    expression: `(max(leader_election_master_status{name="${LEASE_NAME}"}) or vector(0)) < 1`,
+    // Both sides have the same labels, so that replicas in a crash loop, whose series come and go, are one alert all the time. Two operators
+    // in one cluster have a namespace each: without it the one would hide that the other is gone.
+    expression: `max by (name, namespace) (${leads(settings)}) < 1 or absent(${leads(settings)})`,
     for: '5m',
     severity: 'critical',
-    summary: 'No operator of KMM is at work.',
+    summary: 'No operator of KMM is at work in namespace {{ $labels.namespace }}.',
     meaning:
       'No replica holds the Lease, or none is there to be asked. What is loaded stays loaded; new nodes, new kernels and edits of Modules wait.',
     steps: [
@@ -96,12 +111,12 @@ const alertsWith = ({ nodeWaitingMinutes }: AlertSettings): readonly Alert[] => 
       'Do they reach the API server? The log says `cannot reach the lease; trying again` and why, where they do not. It also says who holds the Lease (`waiting for the lease`), and when a replica began and ended (`leading`, `no longer leading`). The Lease itself is `kubectl get lease -n kmm-system kmm.sigs.x-k8s.io -o yaml`.',
       'Does it answer in time? A leader steps down when it cannot renew its Lease for `--leader-elect-renew-deadline`, 10 s. Where requests take seconds, give it longer, and the Lease more than that: `--leader-elect-renew-deadline=50s --leader-elect-lease-duration=60s`, with helm in `extraArgs`.',
       'Do they run and Prometheus sees nothing? Then the scrape fails: its targets page says why (network policy, `--metrics-authentication` without a token).',
-      'Does the operator have another `--leader-election-id`? Then the alert looks for the wrong one: change `name` in its expression.',
+      'Does the operator have another `--leader-election-id`, or another namespace than the expression names? Then the alert looks for the wrong one: change `name` or `namespace` there. `namespace` is a label that a ServiceMonitor gives; where Prometheus finds its targets in another way, they need it too.',
     ],
   },
   {
     name: 'KMMWatchSilent',
-    expression: 'max by (kind, pod, instance) (kmm_watch_last_event_age_seconds) > 300',
+    expression: 'max by (kind, namespace, pod, instance) (kmm_watch_last_event_age_seconds) > 300',
     for: '5m',
     severity: 'warning',
     summary: 'The operator has heard nothing about {{ $labels.kind }} for {{ $value | humanizeDuration }}.',
@@ -179,7 +194,7 @@ function runbooks(): string {
   );
   return [
     '# Runbooks',
-    'What each alert of `config/components/monitoring` means, and what to do. [Operations](operations.md) says how to install them. When you are stuck, `kmm support-bundle` collects what others need to help you.',
+    'What each alert of `config/components/monitoring` means, and what to do. [Operations](operations.md) says how to install them. In commands, `kmm-system` stands for the namespace of the operator. When you are stuck, `kmm support-bundle` collects what others need to help you.',
     ...entries,
   ].join('\n\n');
 }

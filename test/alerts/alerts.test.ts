@@ -28,7 +28,11 @@ interface Story {
 
 const MODULE = { namespace: 'drivers', name: 'kmod' };
 const OF_MODULE = 'namespace="drivers",name="kmod"';
-const LEADING = { 'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="a"}': '1x60' };
+const LEASE = { name: 'kmm.sigs.x-k8s.io', namespace: 'kmm-system' };
+/** What a replica says of itself; the labels but `name` are those of what Prometheus scrapes. */
+const leads = (pod: string, namespace = LEASE.namespace): string =>
+  `leader_election_master_status{name="${LEASE.name}",namespace="${namespace}",pod="${pod}"}`;
+const NONE_LEADS = { labels: LEASE, summary: 'No operator of KMM is at work in namespace kmm-system.' };
 
 const STORIES: readonly Story[] = [
   {
@@ -80,72 +84,103 @@ const STORIES: readonly Story[] = [
   {
     what: 'an operator that leads is not told of, nor is its standby',
     alert: 'KMMOperatorNotLeading',
-    series: { ...LEADING, 'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="b"}': '0x60' },
+    series: { [leads('a')]: '1x60', [leads('b')]: '0x60' },
     at: 30,
   },
   {
     what: 'replicas none of which leads are told of',
     alert: 'KMMOperatorNotLeading',
-    series: {
-      'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="a"}': '1x5 0x60',
-      'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="b"}': '0x60',
-    },
+    series: { [leads('a')]: '1x5 0x60', [leads('b')]: '0x60' },
     at: 12,
-    fires: { labels: {}, summary: 'No operator of KMM is at work.' },
+    fires: NONE_LEADS,
   },
   {
     // The alert could not fire once: kube-scheduler, kube-controller-manager and other operators have series of that name.
     what: 'replicas none of which leads are told of although the leaders of other programs are scraped too',
     alert: 'KMMOperatorNotLeading',
     series: {
-      'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="a"}': '0x60',
-      'leader_election_master_status{name="kube-scheduler",pod="s"}': '1x60',
+      [leads('a')]: '0x60',
+      'leader_election_master_status{name="kube-scheduler",namespace="kmm-system",pod="s"}': '1x60',
     },
     at: 12,
-    fires: { labels: {}, summary: 'No operator of KMM is at work.' },
+    fires: NONE_LEADS,
   },
   {
     what: 'an operator that is not there at all is told of',
     alert: 'KMMOperatorNotLeading',
     series: { up: '0x60' },
     at: 6,
-    fires: { labels: {}, summary: 'No operator of KMM is at work.' },
+    fires: NONE_LEADS,
   },
   {
     what: 'a change of leader within a minute is not told of',
     alert: 'KMMOperatorNotLeading',
-    series: { 'leader_election_master_status{name="kmm.sigs.x-k8s.io",pod="a"}': '1x5 0 0 1x60' },
+    series: { [leads('a')]: '1x5 0 0 1x60' },
     at: 12,
+  },
+  {
+    // Two operators, each with namespaces of its own to watch: the other one's series hid that ours was gone.
+    what: 'an operator that is gone is told of although one in another namespace leads',
+    alert: 'KMMOperatorNotLeading',
+    series: { [leads('a')]: '1x5 stale', [leads('c', 'storage-kmm')]: '1x60' },
+    at: 12,
+    fires: NONE_LEADS,
+  },
+  {
+    what: 'an operator none of whose replicas leads is told of although one in another namespace leads',
+    alert: 'KMMOperatorNotLeading',
+    series: { [leads('a')]: '0x60', [leads('c', 'storage-kmm')]: '1x60' },
+    at: 12,
+    fires: NONE_LEADS,
+  },
+  {
+    what: 'an operator that leads is not told of although one in another namespace is gone',
+    alert: 'KMMOperatorNotLeading',
+    series: { [leads('a')]: '1x60', [leads('c', 'storage-kmm')]: '0x60' },
+    at: 30,
+  },
+  {
+    what: 'replicas that come and go, as in a crash loop, and do not lead are told of all the same',
+    alert: 'KMMOperatorNotLeading',
+    series: { [leads('a')]: '0 0 stale _ 0 0 stale _ 0 0 stale _ 0 0' },
+    at: 12,
+    fires: NONE_LEADS,
   },
   {
     what: 'a watch that brings nothing for minutes is told of, with its kind',
     alert: 'KMMWatchSilent',
-    series: { 'kmm_watch_last_event_age_seconds{kind="nodes",pod="a",instance="i"}': '0+60x60' },
+    series: { 'kmm_watch_last_event_age_seconds{kind="nodes",namespace="kmm-system",pod="a",instance="i"}': '0+60x60' },
     at: 20,
     fires: {
-      labels: { kind: 'nodes', pod: 'a', instance: 'i' },
+      labels: { kind: 'nodes', namespace: 'kmm-system', pod: 'a', instance: 'i' },
       summary: 'The operator has heard nothing about nodes for 20m 0s.',
     },
   },
   {
     what: 'a watch that brings a bookmark a minute is not told of',
     alert: 'KMMWatchSilent',
-    series: { 'kmm_watch_last_event_age_seconds{kind="nodes",pod="a",instance="i"}': '60x60' },
+    series: { 'kmm_watch_last_event_age_seconds{kind="nodes",namespace="kmm-system",pod="a",instance="i"}': '60x60' },
     at: 20,
   },
   {
     what: 'a quiet watch of Events, which is opened again and answered every 90 s, is not told of',
     alert: 'KMMWatchSilent',
-    series: { 'kmm_watch_last_event_age_seconds{kind="refusals",pod="a",instance="i"}': '0 60 30 '.repeat(20).trim() },
+    series: {
+      'kmm_watch_last_event_age_seconds{kind="refusals",namespace="kmm-system",pod="a",instance="i"}': '0 60 30 '
+        .repeat(20)
+        .trim(),
+    },
     at: 20,
   },
   {
     what: 'a watch of Events that is opened again and again and not answered is told of',
     alert: 'KMMWatchSilent',
-    series: { 'kmm_watch_last_event_age_seconds{kind="refusals",pod="a",instance="i"}': '0+60x60' },
+    series: {
+      'kmm_watch_last_event_age_seconds{kind="refusals",namespace="kmm-system",pod="a",instance="i"}': '0+60x60',
+    },
     at: 20,
     fires: {
-      labels: { kind: 'refusals', pod: 'a', instance: 'i' },
+      labels: { kind: 'refusals', namespace: 'kmm-system', pod: 'a', instance: 'i' },
       summary: 'The operator has heard nothing about refusals for 20m 0s.',
     },
   },
@@ -196,7 +231,9 @@ describe('an alert', () => {
     for (const { name, expression } of ALERTS) {
       const [metric = ''] = /\b(kmm|leader)_\w+/.exec(expression) ?? [];
       expect([name, served.has(metric)]).toEqual([name, true]);
-      for (const [, label = ''] of expression.matchAll(/[{,](\w+)=/g)) expect(served.get(metric)).toContain(label);
+      // Prometheus adds the namespace of the pod that it scrapes where the operator itself says none.
+      const labels = ['namespace', ...(served.get(metric) ?? [])];
+      for (const [, label = ''] of expression.matchAll(/[{,](\w+)=/g)) expect(labels).toContain(label);
     }
   });
 

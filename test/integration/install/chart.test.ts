@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { alertGroups } from '../../../hack/generate/alerts.ts';
+import { ALERT_DEFAULTS, alertGroups } from '../../../hack/generate/alerts.ts';
 import { parseManagerConfig } from '../../../src/commands/config.ts';
 import type { KubeObject } from '../../../src/kube/objects.ts';
 import { useCluster } from '../../harness/cluster.ts';
@@ -361,8 +361,17 @@ describe('the chart', () => {
     expect(await rulesOf()).toMatchObject({ spec: { groups: alertGroups() } });
     const settings = { nodeWaitingMinutes: '90', runbooks: 'https://runbooks.test/kmm?v=1' };
     const values = Object.entries(settings).map(([name, value]) => `alerts.${name}=${value}`);
-    expect(await rulesOf(...values)).toMatchObject({ spec: { groups: alertGroups(settings) } });
+    expect(await rulesOf(...values)).toMatchObject({
+      spec: { groups: alertGroups({ ...ALERT_DEFAULTS, ...settings }) },
+    });
     await expect(helm.template('alerts.runbooks=a b: c')).rejects.toThrow('runbooks');
+  });
+
+  it('looks for the leader in the namespace where it is installed, so that another operator in the cluster does not hide that it is gone', async () => {
+    const rendered = await helm.run('template', 'kmm', CHART, '--namespace', 'mine', '--set', 'alerts.enabled=true');
+    const rule = objectsIn(rendered).find(({ kind }) => kind === 'PrometheusRule');
+    expect(rule).toMatchObject({ spec: { groups: alertGroups({ ...ALERT_DEFAULTS, namespace: 'mine' }) } });
+    expect(JSON.stringify(rule)).toContain('namespace=\\"mine\\"');
   });
 
   it('makes alerts of the file that was packaged with it, word for word', async () => {
