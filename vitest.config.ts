@@ -18,6 +18,7 @@ export default defineConfig({
             'test/harness/**/*.test.ts',
             'test/model/**/*.test.ts',
             'test/alerts/**/*.test.ts',
+            'test/docs/**/*.test.ts',
             'test/demo/**/*.test.ts',
             'test/bench/**/*.test.ts',
             'test/e2e/*.test.ts',
