@@ -110,7 +110,9 @@ export class ImageReconciler {
       } catch (error) {
         // Another replica, or we before a crash, made it: the watch tells in a moment.
         if (isAlreadyExists(error)) continue;
-        if (!(error instanceof ApiError) || error.status >= 500) throw error;
+        // A webhook of one namespace that does not answer is a 500, and must not keep the builds of others. Without a connection there is
+        // nothing to be made for anybody.
+        if (!(error instanceof ApiError)) throw error;
         this.#refusedUntil.set(build.key, nowMs + REFUSED_INTERVAL_MS);
         desk.refused(build.key, error.sentence);
         return false;
