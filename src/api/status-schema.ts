@@ -53,6 +53,11 @@ const buildStatusSchema = Type.Object(
     since: Type.Optional(Type.String({ description: 'Since when it is in this phase.', format: 'date-time' })),
     pod: Type.Optional(Type.String({ description: 'The pod that builds; its log tells the rest.' })),
     attempts: Type.Optional(Type.Integer({ description: 'How often it was tried.', minimum: 0, format: 'int32' })),
+    terms: Type.Optional(
+      Type.String({
+        description: 'Hash of where a failed build ran and how long it might take: it is tried anew when these change.',
+      }),
+    ),
     image: Type.Optional(Type.String({ description: 'What loaders run: the repository and the digest of the image.' })),
     reference: Type.Optional(Type.String({ description: 'The reference under which the image was found or pushed.' })),
     commit: Type.Optional(Type.String({ description: 'The commit of the Git source.' })),

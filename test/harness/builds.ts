@@ -67,7 +67,7 @@ export function aReport(extra: Partial<ImageReport> = {}): ImageReport {
 
 /** The pod of a build, in its first try unless told. */
 export function aBuildPod(
-  { key, name, namespace, owner }: ImageBuild,
+  { key, name, namespace, owner, terms }: ImageBuild,
   observation: BuildObservation,
   extra: { readonly attempt?: number; readonly deleting?: boolean; readonly uid?: string } = {},
 ): BuildRecord {
@@ -81,6 +81,7 @@ export function aBuildPod(
     },
     key,
     attempt: extra.attempt ?? 1,
+    terms,
     pod: name,
     parts: [],
     moduleLabel: owner.name,

@@ -20,6 +20,8 @@ export interface ImageBuild {
   readonly inputs: BuildInputs;
   readonly placement: BuildPlacement;
   readonly timeoutSeconds: number;
+  /** Hash of the two: on which terms it runs. They decide nothing of the image, but whether it is worth trying anew. */
+  readonly terms: string;
 }
 
 /** Names of objects in the Module's namespace whose content only the build sees. */
@@ -80,6 +82,8 @@ export interface BuildPart extends KubeObject {
   /** The build's key; empty on what the cluster made: that goes with its owner. */
   readonly key: string;
   readonly attempt: number;
+  /** {@link ImageBuild.terms} of the try; absent on what an older operator or the cluster made. */
+  readonly terms?: string;
   readonly observation: PartObservation;
   /** The image that comes of it is not the one that was asked for: a pod of ours makes that one from it. */
   readonly isIntermediate?: true;
@@ -109,6 +113,7 @@ export function partOf<T extends KubeObject>(
 export interface BuildRecord extends KubeObject {
   readonly key: string;
   readonly attempt: number;
+  readonly terms?: string;
   /** Value of the module.name label. */
   readonly moduleLabel: string;
   /** Name of the pod that works on it. */
@@ -120,6 +125,16 @@ export interface BuildRecord extends KubeObject {
 /** It takes no slot any more, well or badly. */
 export function hasEnded({ observation }: BuildRecord): boolean {
   return observation.phase === 'Succeeded' || observation.phase === 'Failed';
+}
+
+/**
+ * Whether a try that has not begun, or has failed, is of other terms than are wanted now: raised memory, another timeout, other nodes. One that
+ * runs goes on, because it may well end as it should.
+ */
+export function isSuperseded({ terms, observation }: BuildRecord, wanted: string): boolean {
+  return (
+    terms !== undefined && terms !== wanted && (observation.phase === 'Starting' || observation.phase === 'Failed')
+  );
 }
 
 /** The objects of builds, and no others of ours. */

@@ -4,7 +4,7 @@ import { LABELS } from '../pipeline/labels.ts';
 import { imageNames, ownReference, registryOf, unsignedReference } from '../pipeline/tags.ts';
 import type { ImageBuild } from './engine.ts';
 import type { BuildConfig } from './openshift-objects.ts';
-import { ATTEMPT_ANNOTATION, REQUEST_KEY_ANNOTATION } from './pod.ts';
+import { tryAnnotations } from './pod.ts';
 
 /** The registry within an OpenShift cluster. A Build's own ServiceAccount may push there, into its namespace. */
 export const INTEGRATED_REGISTRY = 'image-registry.openshift-image-registry.svc:5000';
@@ -51,7 +51,7 @@ export function buildConfig(build: ImageBuild): BuildConfig {
       name: buildConfigName(build),
       namespace: build.namespace,
       labels: build.labels,
-      annotations: { [REQUEST_KEY_ANNOTATION]: build.key, [ATTEMPT_ANNOTATION]: String(build.attempt) },
+      annotations: tryAnnotations(build),
       ownerReferences: [build.owner],
     },
     spec: {

@@ -86,7 +86,7 @@ function isSameTry(config: BuildPart, other: BuildPart): boolean {
 }
 
 function recordOf(config: BuildPart, parts: readonly BuildPart[]): BuildRecord {
-  const { metadata, moduleLabel, key, attempt } = config;
+  const { metadata, moduleLabel, key, attempt, terms } = config;
   const build = buildOf(config, parts);
   const pod = parts.find((part) => part.resource === PODS && isSameTry(config, part));
   return {
@@ -94,6 +94,7 @@ function recordOf(config: BuildPart, parts: readonly BuildPart[]): BuildRecord {
     moduleLabel,
     key,
     attempt,
+    ...(terms === undefined ? {} : { terms }),
     // As OpenShift calls it.
     pod: pod?.metadata.name ?? `${build?.metadata.name ?? `${metadata.name}-1`}-build`,
     parts: [config, ...(build === undefined ? [] : [build]), ...(pod === undefined ? [] : [pod])],

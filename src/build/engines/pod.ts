@@ -24,6 +24,9 @@ export const REQUEST_KEY_ANNOTATION = `${GROUP_PREFIX}build-key`;
 /** On build pods and BuildConfigs: 1 for the first try. */
 export const ATTEMPT_ANNOTATION = `${GROUP_PREFIX}build-attempt`;
 
+/** On build pods and BuildConfigs: {@link ImageBuild.terms}. */
+export const TERMS_ANNOTATION = `${GROUP_PREFIX}build-terms`;
+
 export interface PodEngineOptions {
   readonly builderImage: string;
   /** For a build on the nodes that have these labels. */
@@ -57,10 +60,21 @@ export function podEngine(options: PodEngineOptions): BuildEngine {
 }
 
 /** Which build an object of ours is of, and which try of it. */
-export function tryOf({ metadata: { annotations } }: KubeObject): Pick<BuildPart, 'key' | 'attempt'> {
+export function tryOf({ metadata: { annotations } }: KubeObject): Pick<BuildPart, 'key' | 'attempt' | 'terms'> {
+  const terms = annotations?.[TERMS_ANNOTATION];
   return {
     key: annotations?.[REQUEST_KEY_ANNOTATION] ?? '',
     attempt: Number(annotations?.[ATTEMPT_ANNOTATION]) || 1,
+    ...(terms === undefined ? {} : { terms }),
+  };
+}
+
+/** What {@link tryOf} reads. */
+export function tryAnnotations({ key, attempt, terms }: ImageBuild): Readonly<Record<string, string>> {
+  return {
+    [REQUEST_KEY_ANNOTATION]: key,
+    [ATTEMPT_ANNOTATION]: String(attempt),
+    [TERMS_ANNOTATION]: terms,
   };
 }
 
@@ -80,10 +94,11 @@ export function buildPods(registry: BuildRegistry | undefined): BuildKind<Pod> {
 
 /** The build that a pod does from its beginning to its end. */
 export function podRecord(part: BuildPart): BuildRecord[] {
-  const { metadata, moduleLabel, key, attempt, observation } = part;
+  const { metadata, moduleLabel, key, attempt, terms, observation } = part;
   // A pod of somebody else's that has the labels is no build of ours.
   if (observation.phase === 'Made' || key === '') return [];
-  return [{ metadata, moduleLabel, key, attempt, pod: metadata.name ?? '', parts: [part], observation }];
+  const record = { metadata, moduleLabel, key, attempt, pod: metadata.name ?? '', parts: [part], observation };
+  return [terms === undefined ? record : { ...record, terms }];
 }
 
 /**
@@ -127,8 +142,7 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
       labels: build.labels,
       annotations: {
         [REQUEST_ANNOTATION]: JSON.stringify(request),
-        [REQUEST_KEY_ANNOTATION]: build.key,
-        [ATTEMPT_ANNOTATION]: String(build.attempt),
+        ...tryAnnotations(build),
         ...(authority === undefined ? {} : { [REGISTRY_CA_ANNOTATION]: authority }),
       },
       ownerReferences: [build.owner],

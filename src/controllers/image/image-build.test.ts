@@ -142,6 +142,16 @@ describe('the key of a build', () => {
     expect(key(other)).toBe(key({}));
   });
 
+  it.each<[string, BuildOf]>([
+    ['where it runs', withBuild({ dockerfile: 'FROM scratch\n', selector: { a: 'b' } })],
+    ['what it tolerates', withBuild({ dockerfile: 'FROM scratch\n', tolerations: [{ operator: 'Exists' }] })],
+    ['how long it may take', withBuild({ dockerfile: 'FROM scratch\n', timeout: '5m' })],
+    ['its memory', withBuild({ dockerfile: 'FROM scratch\n', resources: { limits: { memory: '4Gi' } } })],
+  ])('stays the same with %s, and its terms are others: what has failed is tried anew', (_what, other) => {
+    expect(aBuild(other).terms).not.toBe(aBuild().terms);
+    expect(aBuild(withBuild({ dockerfile: 'FROM other\n' })).terms).toBe(aBuild().terms);
+  });
+
   it('changes with the trigger, and with nothing else of the Module', () => {
     const keyOf = (spec: object): string => {
       const module = stored(aModule('kmod').withMapping(BUILDING).withSpec(spec));

@@ -44,6 +44,7 @@ export type ImageBuildResult =
   | { readonly ok: false; readonly problem: string };
 
 const DEFAULT_TIMEOUT_SECONDS = 3_600;
+const TERMS_LENGTH = 10;
 
 /** What is to be built for one kernel, named by everything the operator can see that decides it. */
 export function imageBuild(subject: ImageSubject): ImageBuildResult {
@@ -80,6 +81,8 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
   const inputs = inputsOf(spec, mapping);
   const key = requestKey(subject, request, inputs);
   const { buildArgs, obstacle } = withDriverToolkit(request, subject.driverToolkit);
+  const placement = placementOf(spec, mapping, arch);
+  const seconds = timeoutSeconds(build?.timeout);
   return {
     ok: true,
     ...(obstacle === undefined ? {} : { obstacle }),
@@ -92,8 +95,9 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
       owner: ownerReference(module),
       request: { ...request, buildArgs },
       inputs,
-      placement: placementOf(spec, mapping, arch),
-      timeoutSeconds: timeoutSeconds(build?.timeout),
+      placement,
+      timeoutSeconds: seconds,
+      terms: hashOfInputs({ placement, seconds }).slice(0, TERMS_LENGTH),
     },
   };
 }

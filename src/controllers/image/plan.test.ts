@@ -49,6 +49,17 @@ describe('a build', () => {
     expect(plan([wanted(QUEUED)], [leaving])).toMatchObject({ create: [], delete: [] });
   });
 
+  it('that has not begun or has failed makes way for one on other terms, once status has the count of tries', () => {
+    const raised: WantedImage = { build: { ...build, terms: 'raised' }, progress: QUEUED, recorded: true };
+    const stuck = aBuildPod(build, { phase: 'Starting', since: AT });
+    const running = aBuildPod(build, { phase: 'Building', since: AT });
+    for (const old of [stuck, failedPod]) {
+      expect(plan([raised], [old])).toMatchObject({ create: [], delete: [{ record: old, why: 'Outdated' }] });
+      expect(plan([{ ...raised, recorded: false }], [old])).toMatchObject({ create: [], delete: [] });
+    }
+    expect(plan([raised], [running])).toMatchObject({ create: [], delete: [] });
+  });
+
   it('under way goes on with what its engine makes next, unless the API server has just refused that', () => {
     const running = aBuildPod(build, { phase: 'Starting', since: AT }, { attempt: 2 });
     const starting: BuildProgress = { phase: 'Starting', since: AT, pod: 'p', attempts: 2 };

@@ -1,4 +1,4 @@
-import { type BuildRecord, hasEnded, type ImageBuild } from '../../build/engines/engine.ts';
+import { type BuildRecord, hasEnded, type ImageBuild, isSuperseded } from '../../build/engines/engine.ts';
 import type { WantedImage } from './image-desk.ts';
 
 export interface BuildsSnapshot {
@@ -84,7 +84,7 @@ function outdated(
 type Step =
   | { readonly kind: 'start'; readonly build: ImageBuild }
   | { readonly kind: 'advance'; readonly build: ImageBuild; readonly record: BuildRecord }
-  | { readonly kind: 'delete'; readonly record: BuildRecord; readonly why: 'Finished' | 'TriedAgain' }
+  | { readonly kind: 'delete'; readonly record: BuildRecord; readonly why: DeletionReason }
   | { readonly kind: 'later'; readonly atMs: number }
   | { readonly kind: 'wait' };
 
@@ -105,7 +105,11 @@ function stepOf(
   const isLeaving = record?.metadata.deletionTimestamp !== undefined;
   switch (progress.phase) {
     case 'Queued':
-      return record === undefined ? start(build, progress.attempts + 1) : { kind: 'wait' };
+      if (record === undefined) return start(build, progress.attempts + 1);
+      // Before status has the count of tries, forgetting the pod would forget it.
+      return recorded && !isLeaving && isSuperseded(record, build.terms)
+        ? { kind: 'delete', record, why: 'Outdated' }
+        : { kind: 'wait' };
     case 'Pushed': {
       if (record === undefined || isLeaving || !recorded) return { kind: 'wait' };
       const atMs = (Date.parse(progress.since) || 0) + keepFinishedMs;

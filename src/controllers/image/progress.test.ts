@@ -34,7 +34,7 @@ describe('how far an image is', () => {
       RETRY,
     );
     expect(pushed).toMatchObject({ phase: 'Pushed', image: aReport().image });
-    expect(progressOf(build, [], buildStatus(build.key, pushed), RETRY)).toEqual(pushed);
+    expect(progressOf(build, [], buildStatus(build, pushed), RETRY)).toEqual(pushed);
   });
 
   it('begins anew when the request is another, whatever status says of the one before', () => {
@@ -46,7 +46,7 @@ describe('how far an image is', () => {
     );
     const next = aBuild({ kernel: '6.1.0-56-cloud-amd64' });
     expect(
-      progressOf(next, [aBuildPod(build, { phase: 'Building', since: AT })], buildStatus(build.key, pushed), RETRY),
+      progressOf(next, [aBuildPod(build, { phase: 'Building', since: AT })], buildStatus(build, pushed), RETRY),
     ).toMatchObject({ phase: 'Queued', attempts: 0 });
   });
 
@@ -65,7 +65,7 @@ describe('how far an image is', () => {
   ])('tries %i of an infrastructure failure are followed by another, later each time', (attempt, waitMs) => {
     const progress = progressOf(build, [aBuildPod(build, failed('infrastructure'), { attempt })], undefined, RETRY);
     expect(progress).toMatchObject({ phase: 'Failed', attempts: attempt, retryAtMs: Date.parse(AT) + waitMs });
-    expect(progressOf(build, [], buildStatus(build.key, progress), RETRY)).toMatchObject({
+    expect(progressOf(build, [], buildStatus(build, progress), RETRY)).toMatchObject({
       attempts: attempt,
       retryAtMs: Date.parse(AT) + waitMs,
     });
@@ -79,10 +79,54 @@ describe('how far an image is', () => {
     });
   });
 
+  describe('of a try on other terms than are wanted now', () => {
+    const raised = { ...build, terms: 'raised' };
+
+    it('begins anew where that has not begun or has failed, and counts on', () => {
+      const old = aBuildPod(build, failed('user'), { attempt: 2 });
+      const queued = { phase: 'Queued', attempts: 2, message: `waiting for pod ${build.name} of the try before to go` };
+      expect(progressOf(raised, [old], undefined, RETRY)).toEqual(queued);
+      const stuck = aBuildPod(
+        build,
+        { phase: 'Starting', since: AT, message: '0/3 nodes are available' },
+        { attempt: 2 },
+      );
+      expect(progressOf(raised, [stuck], undefined, RETRY)).toEqual(queued);
+    });
+
+    it('is what that is where it runs or is done: it may well end as it should', () => {
+      const running = aBuildPod(build, { phase: 'Building', since: AT });
+      expect(progressOf(raised, [running], undefined, RETRY)).toMatchObject({ phase: 'Building' });
+      const done = aBuildPod(build, { phase: 'Succeeded', at: AT, report: aReport() });
+      const pushed = progressOf(raised, [done], undefined, RETRY);
+      expect(pushed).toMatchObject({ phase: 'Pushed' });
+      expect(progressOf(raised, [], buildStatus(build, pushed), RETRY)).toEqual(pushed);
+    });
+
+    it('begins anew after the failed pod has gone, too', () => {
+      const status = buildStatus(build, progressOf(build, [aBuildPod(build, failed('user'))], undefined, RETRY));
+      expect(progressOf(build, [], status, RETRY)).toMatchObject({ phase: 'Failed' });
+      expect(progressOf(raised, [], status, RETRY)).toMatchObject({ phase: 'Queued', attempts: 1 });
+    });
+
+    it('is told as it is where an older operator made it, which kept no terms', () => {
+      const { terms: _none, ...older } = aBuildPod(build, failed('user'));
+      expect(progressOf(raised, [older], undefined, RETRY)).toMatchObject({ phase: 'Failed' });
+    });
+  });
+
+  it('says what it waits for where the pod of the try before is on its way out', () => {
+    const leaving = aBuildPod(build, { phase: 'Building', since: AT }, { deleting: true });
+    expect(progressOf(build, [leaving], undefined, RETRY)).toMatchObject({
+      phase: 'Queued',
+      message: `waiting for pod ${build.name} of the try before to go`,
+    });
+  });
+
   it('counts on after a failed pod was deleted for the next try', () => {
     const first = progressOf(build, [aBuildPod(build, failed('infrastructure'))], undefined, RETRY);
     const deleting = aBuildPod(build, failed('infrastructure'), { deleting: true });
-    expect(progressOf(build, [deleting], buildStatus(build.key, first), RETRY)).toMatchObject({
+    expect(progressOf(build, [deleting], buildStatus(build, first), RETRY)).toMatchObject({
       phase: 'Failed',
       attempts: 1,
     });

@@ -1,5 +1,5 @@
 import type { BuildStatus } from '../../api/module.ts';
-import type { BuildRecord, ImageBuild } from '../../build/engines/engine.ts';
+import { type BuildRecord, type ImageBuild, isSuperseded } from '../../build/engines/engine.ts';
 import type { FailureCause } from '../../build/pipeline/failure.ts';
 import { metaTime } from '../../kube/objects.ts';
 
@@ -53,14 +53,21 @@ export function progressOf(
   recorded: BuildStatus | undefined,
   retry: RetryPolicy,
 ): BuildProgress {
-  const found = records.find(({ key, metadata }) => key === build.key && metadata.deletionTimestamp === undefined);
-  if (found !== undefined) return progressOfRecord(found, retry);
-  if (recorded?.key === build.key) {
-    const remembered = progressOfStatus(recorded);
+  const ofKey = records.filter(({ key }) => key === build.key);
+  const found = ofKey.find(({ metadata }) => metadata.deletionTimestamp === undefined);
+  if (found !== undefined && !isSuperseded(found, build.terms)) return progressOfRecord(found, retry);
+  const ofStatus = recorded?.key === build.key ? recorded : undefined;
+  if (found === undefined && ofStatus !== undefined) {
+    const remembered = progressOfStatus(ofStatus, build.terms);
     if (remembered !== undefined) return remembered;
   }
-  const attempts = recorded?.key === build.key ? (recorded.attempts ?? 0) : 0;
-  return { phase: 'Queued', attempts, message: 'waiting for its turn to be built' };
+  const attempts = found?.attempt ?? ofStatus?.attempts ?? 0;
+  const [leaving] = found === undefined ? ofKey : [found];
+  const message =
+    leaving === undefined
+      ? 'waiting for its turn to be built'
+      : `waiting for pod ${leaving.pod} of the try before to go`;
+  return { phase: 'Queued', attempts, message };
 }
 
 function progressOfRecord({ pod, attempt, observation }: BuildRecord, retry: RetryPolicy): BuildProgress {
@@ -118,12 +125,13 @@ export function retryAt(blame: FailureCause, attempt: number, at: string, retry:
 }
 
 /** What outlives the pod: an image that was pushed, and a failure that is not to be repeated too soon. */
-function progressOfStatus(status: BuildStatus): BuildProgress | undefined {
-  const { phase, since = '', attempts = 1, image, reference = '', commit, message = '', retryAt } = status;
+function progressOfStatus(status: BuildStatus, wanted: string): BuildProgress | undefined {
+  const { phase, since = '', attempts = 1, image, reference = '', commit, message = '', retryAt, terms } = status;
   if (phase === 'Pushed' && image !== undefined) {
     return { phase, since, attempts, image, reference, ...(commit === undefined ? {} : { commit }) };
   }
-  if (phase === 'Failed') {
+  // On other terms it is tried anew.
+  if (phase === 'Failed' && (terms === undefined || terms === wanted)) {
     const retryAtMs = retryAt === undefined ? undefined : Date.parse(retryAt);
     return {
       phase,
@@ -138,7 +146,7 @@ function progressOfStatus(status: BuildStatus): BuildProgress | undefined {
 }
 
 /** The form of `progress` that stands in status. */
-export function buildStatus(key: string, progress: BuildProgress): BuildStatus {
+export function buildStatus({ key, terms }: Pick<ImageBuild, 'key' | 'terms'>, progress: BuildProgress): BuildStatus {
   const { phase, attempts } = progress;
   const head = { key, phase, ...(attempts === 0 ? {} : { attempts }) };
   switch (progress.phase) {
@@ -152,6 +160,7 @@ export function buildStatus(key: string, progress: BuildProgress): BuildStatus {
       const { since, message, retryAtMs, pod } = progress;
       return {
         ...head,
+        terms,
         since: wholeSeconds(since),
         message,
         ...(retryAtMs === undefined ? {} : { retryAt: metaTime(retryAtMs) }),

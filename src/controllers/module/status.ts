@@ -126,6 +126,6 @@ function kernelStatus(summary: KernelSummary, previous: ModuleStatus | undefined
 }
 
 function shownBuild({ build, progress }: PlannedImage): BuildStatus {
-  const { message, ...status } = buildStatus(build.key, progress);
+  const { message, ...status } = buildStatus(build, progress);
   return message === undefined ? status : { ...status, message: cut(message, LONGEST_BUILD_MESSAGE) };
 }

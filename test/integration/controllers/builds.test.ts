@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import type { FailureReport } from '../../../src/build/pipeline/report.ts';
 import { CONFIG_MAPS } from '../../../src/kube/core.ts';
+import type { KubeObject } from '../../../src/kube/objects.ts';
+import { defineResource } from '../../../src/kube/resources.ts';
 import { BuildPods } from '../../harness/build-pods.ts';
 import { applyBuilding, buildStatus, untilBuild } from '../../harness/building-modules.ts';
 import { aReport } from '../../harness/builds.ts';
@@ -9,6 +11,18 @@ import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { aModule, type Mapping, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
+
+interface Webhooks extends KubeObject {
+  readonly webhooks: readonly unknown[];
+}
+
+const WEBHOOKS = defineResource<Webhooks>({
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  kind: 'ValidatingWebhookConfiguration',
+  plural: 'validatingwebhookconfigurations',
+  namespaced: false,
+});
 
 const KERNEL = '6.1.0-50-cloud-amd64';
 const DIGEST = `sha256:${'d'.repeat(64)}`;
@@ -169,6 +183,50 @@ describe('a kernel whose image has to be built', () => {
     await eventually(async () => expect(await pods().list(ref)).toEqual([]), { what: `${first.metadata.name} to go` });
     await pods().succeed(await pods().next(fine), report);
     await kmm.untilLoaded(fine, 1);
+  });
+
+  it('is told when a webhook of its namespace does not answer, and other Modules go on', async () => {
+    const { admin } = kmm.cluster;
+    // In the order of names it stands before the other.
+    const ref = await building('a-silent');
+    await pods().next(ref);
+    const metadata = { name: 'silent.kmm.test' };
+    const webhook = {
+      ...metadata,
+      // Nobody listens there.
+      clientConfig: { url: 'https://127.0.0.1:1/' },
+      rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ref.namespace } },
+      sideEffects: 'None',
+      admissionReviewVersions: ['v1'],
+    };
+    await admin.create(WEBHOOKS, { metadata, webhooks: [webhook] });
+    await kmm.edit(ref, { imageRebuildTriggerGeneration: 1 });
+    await untilBuild(kmm, ref, { phase: 'Queued', message: expect.stringContaining('failed calling webhook') });
+    const fine = await building('b-heard');
+    await pods().succeed(await pods().next(fine), report);
+    await kmm.untilLoaded(fine, 1);
+    await admin.delete(WEBHOOKS, metadata);
+    await kmm.deleteModule(ref);
+    await kmm.untilGone(ref);
+  });
+
+  it('that failed is tried anew when it gets more time, and one that is on no node when it gets others', async () => {
+    const dockerfile = 'FROM scratch\n';
+    const edited = (build: Mapping['build']) => ({
+      kernelMappings: [{ literal: KERNEL, containerImage: 'registry.test/kmod:1', build }],
+    });
+    const ref = await building('late');
+    const first = await pods().next(ref);
+    await pods().fail(first, failure('user', 'it took longer than build.timeout allows'));
+    await untilBuild(kmm, ref, { phase: 'Failed' });
+    await kmm.edit(ref, edited({ dockerfile, timeout: '2h', selector: { on: 'no-node' } }));
+    await untilBuild(kmm, ref, { phase: 'Starting', attempts: 2, message: expect.stringContaining('node affinity') });
+    await kmm.edit(ref, edited({ dockerfile, timeout: '2h' }));
+    const last = await pods().next(ref);
+    expect(last.spec).toMatchObject({ activeDeadlineSeconds: 7_200 });
+    await pods().succeed(last, report);
+    await kmm.untilLoaded(ref, 1);
   });
 
   it('that no node runs any more is not built to its end, and neither is one of a Module that goes', async () => {
