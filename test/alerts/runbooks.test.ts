@@ -68,7 +68,7 @@ describe('a runbook', () => {
       const observation = { phase: 'Failed', at: '2026-03-01T12:00:00Z', blame, step: 'build', message: 'no' } as const;
       const pods = [aBuildPod(build, observation, { attempt })];
       const retry = { attempts: 3, backoffMs: 30_000 };
-      return JSON.stringify(buildStatus(build.key, progressOf(build, pods, undefined, retry)));
+      return JSON.stringify(buildStatus(build, progressOf(build, pods, undefined, retry)));
     });
     const signs = quotedIn(step);
     expect(signs).not.toEqual([]);

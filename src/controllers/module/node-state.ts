@@ -92,7 +92,7 @@ function rebuilding({ kernel }: NodePlan): NodeState | undefined {
 }
 
 /** What a person looks at when a start takes long; the words stay the same for as long as it does. */
-function startingMessage({ metadata, node, container }: PodRecord): string {
+export function startingMessage({ metadata, node, container }: PodRecord): string {
   const reason = container?.waiting?.reason ?? '';
   return `pod ${metadata.name} on node ${node} is not Ready${reason === '' ? '' : ` (${reason})`} since ${metadata.creationTimestamp}`;
 }

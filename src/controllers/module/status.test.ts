@@ -245,6 +245,26 @@ describe('the conditions of a Module', () => {
     });
   });
 
+  it.each<[string, SnapshotBuilder, string]>([
+    ['it has no pod there', worldOf(withPlugin).withNodes(aLoadedNode('n1')), 'it has no pod on node n1 yet'],
+    ['the node is down', worldOf(withPlugin).withNodes(aLoadedNode('n1').notReady()), 'node n1 is not Ready'],
+    [
+      'its pod is not Ready',
+      worldOf(withPlugin).withNodes(aLoadedNode('n1')).withPluginPods(aPluginPod('n1')),
+      'pod device-plugin-on-n1 on node n1 is not Ready since ',
+    ],
+    [
+      'its pod is on its way out',
+      worldOf(withPlugin).withNodes(aLoadedNode('n1')).withPluginPods(aPluginPod('n1').terminating()),
+      'pod device-plugin-on-n1 on node n1 is stopping',
+    ],
+  ])('name the node, and what is there, where the device plugin does not run because %s', (_what, world, cause) => {
+    const { Ready, Progressing } = verdicts(statusOf(world.withLoaderPods(aRunningLoader('n1'))));
+    for (const verdict of [Ready, Progressing]) {
+      expect(verdict?.message).toContain(`The device plugin does not run yet on 1 of 1 node: ${cause}`);
+    }
+  });
+
   it('are about the generation that was read', () => {
     const status = statusOf(worldOf(base, { metadata: { generation: 7 } }));
     expect(status.observedGeneration).toBe(7);

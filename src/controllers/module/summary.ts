@@ -1,6 +1,13 @@
 import type { DaemonSetStatus } from '../../api/module.ts';
 import type { DaemonSetRecord, PodRecord } from '../records.ts';
-import { failureOf, type KernelWorld, type NodeState, nodeState, type WriteProblem } from './node-state.ts';
+import {
+  failureOf,
+  type KernelWorld,
+  type NodeState,
+  nodeState,
+  startingMessage,
+  type WriteProblem,
+} from './node-state.ts';
 import type { ModulePlan } from './plan.ts';
 import type { KernelPlan } from './plan-kernels.ts';
 import type { NodePlan } from './plan-nodes.ts';
@@ -115,6 +122,8 @@ export function worse(a: State, b: State): boolean {
 export interface PluginSummary {
   readonly status: Required<DaemonSetStatus>;
   readonly failure: string | undefined;
+  /** What the first node waits for where nothing has failed. */
+  readonly waiting: string | undefined;
 }
 
 export function summarisePlugin(
@@ -127,9 +136,14 @@ export function summarisePlugin(
   const daemonSet = snapshot.pluginDaemonSets[0];
   let available = 0;
   let failing: PodRecord | undefined;
-  for (const { pluginPods } of ready) {
+  let waiting: string | undefined;
+  for (const node of ready) {
+    const { pluginPods } = node;
     if (pluginPods.some((pod) => pod.ready && pod.metadata.deletionTimestamp === undefined)) available += 1;
-    else failing ??= pluginPods.find((pod) => failureOf(pod) !== undefined);
+    else {
+      failing ??= pluginPods.find((pod) => failureOf(pod) !== undefined);
+      waiting ??= pluginWait(node);
+    }
   }
   const missing = ready.some(({ pluginPods }) => pluginPods.length === 0);
   const refusal = missing ? snapshot.refusals.get(daemonSet?.metadata.uid ?? '') : undefined;
@@ -141,7 +155,17 @@ export function summarisePlugin(
   return {
     status: { nodesMatchingSelectorNumber: ready.length, desiredNumber: ready.length, availableNumber: available },
     failure,
+    waiting,
   };
+}
+
+function pluginWait({ alive, node, pluginPods }: NodePlan): string {
+  const name = node.metadata.name ?? '';
+  if (!alive) return `node ${name} is not Ready`;
+  const [pod] = pluginPods;
+  if (pod === undefined) return `it has no pod on node ${name} yet`;
+  const coming = pluginPods.find(({ metadata }) => metadata.deletionTimestamp === undefined);
+  return coming === undefined ? `pod ${pod.metadata.name} on node ${name} is stopping` : startingMessage(coming);
 }
 
 function isLoaderName(plan: ModulePlan, name: string): boolean {

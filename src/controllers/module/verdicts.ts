@@ -124,8 +124,9 @@ function isDown(message: string | undefined): boolean {
 }
 
 function describePlugin(plugin: PluginSummary, short: number): string {
-  const cause = plugin.failure === undefined ? '' : ` ${plugin.failure}`;
-  return `The device plugin does not run yet on ${short} of ${nodes(plugin.status.desiredNumber)}.${cause}`;
+  const what = `The device plugin does not run yet on ${short} of ${nodes(plugin.status.desiredNumber)}`;
+  if (plugin.failure !== undefined) return `${what}. ${plugin.failure}`;
+  return plugin.waiting === undefined ? `${what}.` : `${what}: ${plugin.waiting}.`;
 }
 
 /** The first cause, and how many more kernels have one. */
