@@ -68,6 +68,20 @@ test.each<[string, string[], FailureCause, RegExp]>([
     /o\.example cannot be reached/,
   ],
   [
+    'a base image whose tag has the number of a status',
+    [
+      'Error: creating build container: initializing source docker://r.example/base:5.14.0-404.el9: reading manifest 5.14.0-404.el9 in r.example/base: received unexpected HTTP status: 503 Service Unavailable',
+    ],
+    'infrastructure',
+    /^The Dockerfile begins FROM r\.example\/base:5\.14\.0-404\.el9\. The registry r\.example failed by itself/,
+  ],
+  [
+    'a package of a kernel whose number is a status',
+    ['Error: no package kernel-devel-5.14.0-503 Available', RUN],
+    'user',
+    /fails with exit status 2/,
+  ],
+  [
     'a package server that is away',
     [
       'Err:1 http://deb.debian.org bookworm',

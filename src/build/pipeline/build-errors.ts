@@ -16,7 +16,7 @@ const NETWORK_IN_RUN = [
   /connection (?:timed out|refused|reset by peer)/i,
   /no route to host|network is unreachable/i,
   /\bi\/o timeout\b|TLS handshake timeout/i,
-  /\b(?:429 Too Many Requests|50[0234] [A-Z])/,
+  /(?<![\w.-])(?:429 Too Many Requests|50[0234] [A-Z])/,
 ];
 
 /** A step may have quotes and colons of its own: where a command failed, what comes behind the step is known. */

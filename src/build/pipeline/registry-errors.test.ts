@@ -109,6 +109,55 @@ test('neither a digest nor a port is a status', () => {
   expect(registryProblem([line, 'at 127.0.0.1:404'], PLACE)).toBeUndefined();
 });
 
+describe.each([
+  '5.14.0-401.el9.x86_64',
+  '5.14.0-403.el9.x86_64',
+  '5.14.0-404.el9.x86_64',
+  '5.14.0-429.el9.x86_64',
+  '5.14.0-503.el9.x86_64',
+  '6.1.0-507-generic',
+  'v1.404',
+  'v404',
+  '404-rc.1',
+  '404',
+  '503',
+  'denied',
+  'unknown',
+])('an image with the tag %s', (tag) => {
+  const place: RegistryPlace = { ...PLACE, reference: `r.example:5000/kmods/driver:${tag}` };
+  const fronts = [
+    `reading manifest ${tag} in r.example:5000/kmods/driver: `,
+    `writing manifest: uploading manifest ${tag} to r.example:5000/kmods/driver: `,
+    `level=fatal msg="Error parsing image name \\"docker://r.example:5000/kmods/driver:${tag}\\": reading manifest ${tag} in r.example:5000/kmods/driver: `,
+    `initializing source docker://r.example:5000/kmods/driver:${tag}: `,
+    `Get "https://r.example:5000/v2/kmods/driver/manifests/${tag}": `,
+    `r.example:5000/kmods/driver:${tag}: `,
+  ];
+
+  test.each(fronts)('is not taken for a status: %s', (front) => {
+    expect(registryProblem([`${front}no image found in manifest list for architecture arm64`], place)).toBeUndefined();
+  });
+
+  test.each([
+    ['received unexpected HTTP status: 503 Service Unavailable', 'server-error'],
+    ['invalid status code from registry 403 (Forbidden)', 'denied'],
+    ['StatusCode: 404, <html>', 'not-there'],
+    ['manifest unknown: manifest unknown', 'not-there'],
+    ['unauthorized: authentication required', 'wrong-credentials'],
+    ['toomanyrequests: slow down', 'rate-limited'],
+  ] as const)('leaves a registry’s own words as they are: %s', (words, kind) => {
+    expect(fronts.map((front) => registryProblem([front + words], place)?.kind)).toEqual(fronts.map(() => kind));
+  });
+});
+
+test.each([
+  ['of another image', 'copying docker://o.example/vendor-403/driver:5.14.0-404.el9 : something new'],
+  ['of a file', 'reading /lib/modules/5.14.0-503/build: something new'],
+  ['of a kernel', 'kernel 5.14.0-401.el9.x86_64 is odd'],
+])('a number in the name %s is no status', (_, line) => {
+  expect(registryProblem([line], PLACE)).toBeUndefined();
+});
+
 test('the registry of a FROM line is named, not the one that the image goes to', () => {
   const line =
     'Error: creating build container: initializing source docker://other.example/base:1: pinging container registry other.example: Get "https://other.example/v2/": dial tcp 10.0.0.1:443: connect: connection refused';

@@ -1,3 +1,4 @@
+import { splitImageReference } from '../../kernel/image-reference.ts';
 import type { FailureCause } from './failure.ts';
 
 /** What is done with the registry. */
@@ -49,6 +50,11 @@ interface Row {
   readonly cure: string;
 }
 
+/** As a word of its own: the numbers in `5.14.0-404.el9` and `v1.404` are parts of names. */
+function status(code: string): RegExp {
+  return new RegExp(String.raw`(?<![\w./-])${code}(?![\w/-]|\.\w)`);
+}
+
 const TRY_AGAIN = 'then change spec.imageRebuildTriggerGeneration to try again';
 
 /**
@@ -58,7 +64,7 @@ const TRY_AGAIN = 'then change spec.imageRebuildTriggerGeneration to try again';
 const ROWS: readonly Row[] = [
   {
     kind: 'rate-limited',
-    signs: [/toomanyrequests/i, /too many requests/i, /\b429\b/],
+    signs: [/toomanyrequests/i, /too many requests/i, status('429')],
     blame: 'infrastructure',
     fact: 'The registry {registry} takes no more requests for now (429)',
     cure: 'The build is tried again by itself; credentials in {secret} often have a higher limit, and so has a mirror in --builder-registries-conf',
@@ -74,7 +80,7 @@ const ROWS: readonly Row[] = [
   },
   {
     kind: 'disk-full-there',
-    signs: [/no space left on device/i, /\b507\b/, /insufficient storage/i, /disk quota exceeded/i],
+    signs: [/no space left on device/i, status('507'), /insufficient storage/i, /disk quota exceeded/i],
     blame: 'infrastructure',
     fact: 'The registry {registry} has no room left on its disk',
     cure: 'The build is tried again; make room in the registry, or give its volume more',
@@ -141,14 +147,14 @@ const ROWS: readonly Row[] = [
   {
     kind: 'denied',
     // Before 401: Docker Hub says both at once of a repository that is not there or is another's.
-    signs: [/(?<!permission )\bdenied\b/i, /\bforbidden\b/i, /\b403\b/],
+    signs: [/(?<!permission )\bdenied\b/i, /\bforbidden\b/i, status('403')],
     blame: 'user',
     fact: 'The registry {registry} does not let these credentials {use} {image} (403)',
     cure: `Give them that right in the registry, or put others into the Secret that {secret} names, ${TRY_AGAIN}`,
   },
   {
     kind: 'wrong-credentials',
-    signs: [/unauthorized/i, /authentication required/i, /invalid username\/password/i, /\b401\b/],
+    signs: [/unauthorized/i, /authentication required/i, /invalid username\/password/i, status('401')],
     blame: 'user',
     fact: 'The registry {registry} does not accept the credentials for {image} (401)',
     cure: `Correct the Secret that {secret} names, ${TRY_AGAIN}`,
@@ -163,7 +169,7 @@ const ROWS: readonly Row[] = [
   },
   {
     kind: 'not-there',
-    signs: [/manifest unknown/i, /name unknown/i, /repository name not known/i, /\bnot found\b/i, /\b404\b/],
+    signs: [/manifest unknown/i, /name unknown/i, /repository name not known/i, /\bnot found\b/i, status('404')],
     blame: 'user',
     fact: '{image} is not in the registry {registry} (404)',
     cure: `Correct the name or the tag, or push that image, ${TRY_AGAIN}`,
@@ -186,7 +192,7 @@ const ROWS: readonly Row[] = [
   {
     kind: 'server-error',
     signs: [
-      /\b50\d\b/,
+      status(String.raw`50\d`),
       /internal server error/i,
       /bad gateway/i,
       /service unavailable/i,
@@ -239,9 +245,8 @@ export interface RegistryProblem {
  */
 export function registryProblem(lines: readonly string[], place: RegistryPlace): RegistryProblem | undefined {
   for (const line of lines.toReversed()) {
-    // Digests, and the state that registries put into the addresses of uploads, are full of 429s and 500s.
-    const words = line.replaceAll(/\?_state=[^\s"]*|\b(?:sha256:)?[0-9a-f]{12,}\b/g, '');
-    const row = ROWS.find(({ signs }) => signs.some((sign) => sign.test(withoutPorts(words))));
+    const words = withoutNames(line, place.reference);
+    const row = ROWS.find(({ signs }) => signs.some((sign) => sign.test(words)));
     if (row === undefined) continue;
     const registry = registryIn(line) ?? place.registry;
     const isUnknown = row.kind === 'wrong-credentials' && !place.hasCredentials(registry);
@@ -259,9 +264,19 @@ function rowOf(kind: RegistryProblemKind): Row {
   return row;
 }
 
-/** host:5000 is no status of 500. */
-function withoutPorts(line: string): string {
-  return line.replaceAll(/:\d{2,5}\b/g, '');
+/** What a tool says of an image, without what the image is called: a tag may be 404, and a repository may have `denied` in its name. */
+function withoutNames(line: string, reference: string): string {
+  return (
+    line
+      .replaceAll(reference, '')
+      .replaceAll(/\b(?:docker|https?):\/\/[^\s"\\]+/g, '')
+      .replaceAll(/\b(?:manifest|blob|tag) \S+ (?:exists )?(?:in|to) \S+/g, '')
+      .replaceAll(splitImageReference(reference).name, '')
+      // Digests are full of 429s and 500s.
+      .replaceAll(/\b(?:sha256:)?[0-9a-f]{12,}\b/g, '')
+      // host:5000 is no status of 500.
+      .replaceAll(/:\d{2,5}\b/g, '')
+  );
 }
 
 const HOST = String.raw`((?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(?::\d+)?)`;
