@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { buildFiles } from './files.ts';
-import { dockerConfigSecrets, redactor, redactorOf, SHORTEST_SECRET } from './redact.ts';
+import { redactor, redactorOf, SHORTEST_SECRET, secretsIn } from './redact.ts';
 
 test.each([
   ['a secret in the middle of a line', ['hunter22'], 'login with hunter22 failed', 'login with *** failed'],
@@ -55,15 +55,32 @@ test('a text of a million characters that nearly match is masked in linear time'
   expect(redactor([`${'a'.repeat(200)}b`, `${'a'.repeat(100_000)}b`])(near).length).toBeLessThanOrEqual(near.length);
 });
 
-test('a docker configuration gives auth, what it decodes to and the password alone, in the new form and in the old', () => {
-  const entry = { auth: Buffer.from('robot:s3cr3t-pass').toString('base64') };
-  const expected = [entry.auth, 'robot:s3cr3t-pass', 's3cr3t-pass'];
-  expect(dockerConfigSecrets(JSON.stringify({ auths: { 'quay.io': entry } }))).toEqual(expected);
-  expect(dockerConfigSecrets(JSON.stringify({ 'quay.io': entry }))).toEqual(expected);
-  expect(dockerConfigSecrets(JSON.stringify({ auths: { x: { username: 'u', password: 'pass-word' } } }))).toEqual([
-    'pass-word',
-  ]);
-  expect(dockerConfigSecrets('no json')).toEqual(['no json']);
+const AUTH = Buffer.from('robot:s3cr3t-pass').toString('base64');
+
+test.each([
+  ['a docker configuration', { auths: { 'quay.io': { auth: AUTH } } }],
+  ['one of the old form', { 'quay.io': { auth: AUTH } }],
+  ['one with the password apart', { auths: { 'quay.io': { username: 'operator', password: 's3cr3t-pass' } } }],
+  ['one with a header', { auths: {}, HttpHeaders: { Authorization: 's3cr3t-pass' } }],
+  ['any other JSON', { apiToken: 's3cr3t-pass' }],
+  ['a list in JSON', [{ hosts: ['none', { keys: ['s3cr3t-pass'] }] }]],
+  ['one text in JSON', 's3cr3t-pass'],
+])('%s gives what is secret in it, and the names of hosts and users stay', (_, config) => {
+  const redact = redactor(secretsIn(JSON.stringify(config)));
+  expect(redact('operator at quay.io: s3cr3t-pass')).toBe('operator at quay.io: ***');
+  expect(redact(`the file is ${JSON.stringify(config)}`)).toBe('the file is ***');
+});
+
+test('what a docker configuration encodes is known as it is, decoded, and as the password alone', () => {
+  const redact = redactor(secretsIn(JSON.stringify({ auths: { 'quay.io': { auth: AUTH } } })));
+  expect(redact(`${AUTH} robot:s3cr3t-pass s3cr3t-pass`)).toBe('*** *** ***');
+});
+
+test.each([
+  ['no JSON', 'no json'],
+  ['JSON that is nested very deep', `${'['.repeat(200_000)}"deep-secret"${']'.repeat(200_000)}`],
+])('%s is secret as a whole', (_, text) => {
+  expect(secretsIn(text)).toContain(text);
 });
 
 test('every secret file of a pod is known, through the links that the kubelet makes, and words that are none stay', async () => {
@@ -78,10 +95,13 @@ test('every secret file of a pod is known, through the links that the kubelet ma
     for (const name of ['password', 'username']) await symlink(join('..data', name), join(files.gitSecret, name));
     await mkdir(join(files.buildSecrets, 'entitlement'), { recursive: true });
     await writeFile(join(files.buildSecrets, 'entitlement', 'id.pem'), 'entitlement-key');
+    await writeFile(join(files.buildSecrets, 'entitlement', 'config.json'), '{"apiToken":"s3cr3t-value"}');
     await mkdir(join(root, 'sign-key'));
     await writeFile(files.signKey, '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----\n');
     const redact = await redactorOf(files);
-    expect(redact('git-password entitlement-key MIIEvQIBADANBgkq debian password')).toBe('*** *** *** debian password');
+    expect(redact('git-password entitlement-key s3cr3t-value MIIEvQIBADANBgkq debian password')).toBe(
+      '*** *** *** *** debian password',
+    );
   } finally {
     await rm(root, { recursive: true });
   }

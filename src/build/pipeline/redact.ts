@@ -1,6 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRecord } from '../../kernel/json-record.ts';
 import type { BuildFiles } from './files.ts';
 import { entriesOf, isMissing } from './mounted-files.ts';
 import type { Redact } from './tool.ts';
@@ -13,9 +12,8 @@ const LONGEST_PIECE = 256;
 const LARGEST_FILE = 1024 * 1024;
 const MASK = '***';
 
-/** Names of files in a mounted Secret that hold nothing secret: their words stand in every log. */
+/** Names of files in a mounted Secret, and of fields in a JSON file there, that hold nothing secret: their words stand in every log. */
 const PUBLIC_NAMES: ReadonlySet<string> = new Set(['username', 'known_hosts', 'ca.crt', 'tls.crt', 'ssh-publickey']);
-const DOCKER_CONFIGS: ReadonlySet<string> = new Set(['.dockerconfigjson', '.dockercfg', 'config.json']);
 
 /** Takes every one of `secrets` out of a text, whether it stands there as a whole, by its lines, in base64 or escaped. */
 export function redactor(secrets: Iterable<string>): Redact {
@@ -81,23 +79,38 @@ function cut(line: string): string[] {
   return [line.slice(0, LONGEST_PIECE), ...cut(line.slice(LONGEST_PIECE))];
 }
 
-/** The passwords and tokens of a docker configuration in either form; none where it is no JSON. */
-export function dockerConfigSecrets(text: string): string[] {
-  let config: unknown;
-  try {
-    config = JSON.parse(text);
-  } catch {
-    return [text];
+/**
+ * What is secret in a file: all of it, and each text within where it is JSON. Which of its fields are secret only the one who reads it knows:
+ * of a docker configuration it is also what `auth` decodes to, and the password in that.
+ */
+export function secretsIn(text: string): string[] {
+  const secrets = [text];
+  // A list, not recursion: JSON nested deeper than the stack would end the build.
+  const left: [name: string, value: unknown][] = [['', parsed(text)]];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const [name, value] = next;
+    if (typeof value === 'string') {
+      if (PUBLIC_NAMES.has(name)) continue;
+      secrets.push(value);
+      if (name === 'auth') secrets.push(...decodedAuth(value));
+    } else if (typeof value === 'object' && value !== null) {
+      for (const entry of Object.entries(value)) left.push(entry);
+    }
   }
-  if (!isRecord(config)) return [text];
-  const auths = isRecord(config.auths) ? config.auths : config;
-  return Object.values(auths).flatMap((entry) => {
-    if (!isRecord(entry)) return [];
-    const named = [entry.auth, entry.password, entry.identitytoken, entry.registrytoken].filter(isText);
-    if (!isText(entry.auth)) return named;
-    const decoded = Buffer.from(entry.auth, 'base64').toString('utf8');
-    return [...named, decoded, decoded.slice(decoded.indexOf(':') + 1)];
-  });
+  return secrets;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function decodedAuth(auth: string): string[] {
+  const decoded = Buffer.from(auth, 'base64').toString('utf8');
+  return [decoded, decoded.slice(decoded.indexOf(':') + 1)];
 }
 
 /** Reads every secret file that this container was given. */
@@ -112,13 +125,13 @@ export async function redactorOf(files: BuildFiles): Promise<Redact> {
 }
 
 async function secretsBelow(folder: string): Promise<string[]> {
-  const found: string[] = [];
+  const found: string[][] = [];
   for (const name of await entriesOf(folder)) {
     const path = join(folder, name);
     const isFolder = (await stat(path)).isDirectory();
-    found.push(...(isFolder ? await secretsBelow(path) : await secretsOfFile(path, name)));
+    found.push(isFolder ? await secretsBelow(path) : await secretsOfFile(path, name));
   }
-  return found;
+  return found.flat();
 }
 
 async function secretsOfFile(path: string, name: string): Promise<string[]> {
@@ -130,10 +143,5 @@ async function secretsOfFile(path: string, name: string): Promise<string[]> {
     if (isMissing(error)) return [];
     throw new Error(`the secret file ${path} cannot be read, so nothing can be kept out of the log`, { cause: error });
   }
-  const text = content.subarray(0, LARGEST_FILE).toString('utf8');
-  return DOCKER_CONFIGS.has(name) ? dockerConfigSecrets(text) : [text];
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '';
+  return secretsIn(content.subarray(0, LARGEST_FILE).toString('utf8'));
 }
