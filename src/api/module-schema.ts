@@ -190,7 +190,8 @@ export const specSchema = Type.Object(
     imageRebuildTriggerGeneration: Type.Optional(
       Type.Integer({
         description:
-          'Change it to have images that are built in the cluster checked and built again: a branch that moved, a Secret that was rotated.',
+          'Raise it to have images that are built in the cluster checked and built again: a branch that moved, a Secret that was rotated. ' +
+          'Keep it afterwards: without it, or with a number that it had before, the nodes go back to the older image.',
       }),
     ),
     dra: Type.Optional(storedWhole({ description: NOT_SUPPORTED_YET })),
