@@ -10,7 +10,7 @@ interface Example {
 }
 
 const KERNEL = '6.1.0-18-amd64';
-const PLACE = { registry: 'REGISTRY', hasCredentials: () => false };
+const PLACE = { registry: 'REGISTRY', hasCredentials: () => false, isMasked: true };
 
 /** The last line of buildah 1.28. */
 const BUILDAH = [

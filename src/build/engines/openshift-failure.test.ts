@@ -18,7 +18,7 @@ function failed(status: NonNullable<Build['status']>) {
 }
 
 describe('a Build that failed', () => {
-  it('in the Dockerfile tells the step and the end of the log, and is the user’s to mend', () => {
+  it('in the Dockerfile tells the step and where its log is, and is the user’s to mend', () => {
     const logSnippet = [
       "hello.c:3:1: error: expected ';'",
       'error: build error: building at STEP "RUN make": while running runtime: exit status 2',
@@ -30,9 +30,23 @@ describe('a Build that failed', () => {
       at: '2026-03-01T12:05:00Z',
       blame: 'user',
       step: 'build',
-      message: expect.stringContaining('The step "RUN make" of the Dockerfile fails with exit status 2'),
-      log: logSnippet,
+      message: expect.stringMatching(
+        /^The step "RUN make" of the Dockerfile fails with exit status 2\. Correct it; .* \(its log: oc logs --namespace=kmm-test build\/kmod-build-\S+\)$/,
+      ),
     });
+  });
+
+  it.each([
+    ['fails', 'DockerBuildFailed', 'error: build error: building at STEP "RUN make": exit status 2'],
+    ['reaches nothing', 'DockerBuildFailed', 'error: build error: building at STEP "RUN curl": exit status 6'],
+    ['is the last to print', 'DockerBuildFailed', 'Could not resolve host: hunter22'],
+    ['prints while nothing is known of it', 'GenericBuildFailed', 'hunter22'],
+    ['prints before the image is pushed', 'PushImageToRegistryFailed', 'error: unauthorized: authentication required'],
+  ])('tells nothing of what a command prints that %s: nobody took the secrets out', (_, reason, end) => {
+    const lines = ['curl: (6) Could not resolve host: hunter22', 'error: the token hunter22 is wrong', end];
+    const failure = failed({ reason, message: 'words', logSnippet: lines.join('\n') });
+    expect(JSON.stringify(failure)).not.toContain('hunter22');
+    expect(failure.message).toContain('oc logs');
   });
 
   it.each([

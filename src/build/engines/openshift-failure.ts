@@ -38,15 +38,22 @@ const REASONS: ReadonlyMap<string, { readonly blame: FailureCause; readonly step
   ['BuildPodEvicted', { blame: 'infrastructure' }],
 ]);
 
-/** What a Build that failed tells: OpenShift's reason, and what can be read off the end of its log, in the words that a build pod of ours has. */
+/**
+ * What a Build that failed tells: OpenShift's reason, and what can be read off the end of its log, in the words that a build pod of ours has.
+ *
+ * The log itself is not told: nobody takes Secrets' values out of it, and the operator, which reads no Secret, cannot. Whoever may read the
+ * log of a pod is shown where it is.
+ */
 export function failureOfBuild(build: Build): Failed {
   const { status = {}, metadata } = build;
   const log = status.logSnippet?.trim() ?? '';
+  const verdict = verdictOf(build, log === '' ? [] : log.split('\n'));
+  const where = log === '' ? '' : ` (its log: oc logs --namespace=${metadata.namespace} build/${metadata.name})`;
   return {
     phase: 'Failed',
     at: status.completionTimestamp ?? status.startTimestamp ?? metadata.creationTimestamp ?? '',
-    ...verdictOf(build, log === '' ? [] : log.split('\n')),
-    ...(log === '' ? {} : { log }),
+    ...verdict,
+    message: `${verdict.message}${where}`,
   };
 }
 
@@ -101,8 +108,13 @@ function readLog(build: Build, reason: string, lines: readonly string[]): Verdic
     case 'PullBuilderImageFailed':
       return ofRegistry(build, 'pull', lines);
     case 'DockerBuildFailed': {
-      if (lines.length === 0) return undefined;
-      const place = { registry: registryOf(outputOf(build)), hasCredentials: () => hasSecret(build, 'pull') };
+      // The builder's own last words. Another last line is a command's, and may be a secret.
+      if (!BUILDERS_WORDS.test(lines.at(-1) ?? '')) return undefined;
+      const place = {
+        registry: registryOf(outputOf(build)),
+        hasCredentials: () => hasSecret(build, 'pull'),
+        isMasked: false,
+      };
       const { blame, sentence } = buildProblem(lines.map(asBuildah), place);
       return { blame, step: 'build', message: sentence };
     }
@@ -112,8 +124,10 @@ function readLog(build: Build, reason: string, lines: readonly string[]): Verdic
 }
 
 /** OpenShift's builder is buildah as a library, and puts its own words before buildah's. */
+const BUILDERS_WORDS = /^error: (?:build error: )?/i;
+
 function asBuildah(line: string): string {
-  return line.replace(/^error: (?:build error: )?/i, 'Error: ');
+  return line.replace(BUILDERS_WORDS, 'Error: ');
 }
 
 function ofRegistry(build: Build, use: RegistryUse, lines: readonly string[]): Verdict | undefined {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { buildProblem, logOfFailure } from './build-errors.ts';
 import type { FailureCause } from './failure.ts';
 
-const PLACE = { registry: 'r.example', hasCredentials: () => false };
+const PLACE = { registry: 'r.example', hasCredentials: () => false, isMasked: true };
 const RUN = 'Error: building at STEP "RUN make": exit status 2';
 
 test.each<[string, string[], FailureCause, RegExp]>([
@@ -122,6 +122,23 @@ test.each<[string, string[], FailureCause, RegExp]>([
   const problem = buildProblem(lines, PLACE);
   expect(problem.sentence).toMatch(sentence);
   expect(problem.blame).toBe(blame);
+});
+
+test.each<[string, string[], FailureCause, string]>([
+  [
+    'fails',
+    ['login with hunter22', RUN],
+    'user',
+    'The step "RUN make" of the Dockerfile fails with exit status 2. Correct it; it is not tried again before something changes.',
+  ],
+  [
+    'reaches nothing',
+    ['curl: (6) Could not resolve host: hunter22.example', RUN],
+    'infrastructure',
+    'The step "RUN make" of the Dockerfile could not reach what it fetches. The build is tried again.',
+  ],
+])('of a log that may hold secrets, nothing is told that a command printed which %s', (_, lines, blame, sentence) => {
+  expect(buildProblem(lines, { ...PLACE, isMasked: false })).toEqual({ blame, sentence });
 });
 
 test('a step as long as a script is shown by its beginning', () => {

@@ -7,6 +7,12 @@ export interface BuildProblem {
   readonly sentence: string;
 }
 
+/** Where a build was, and what may be told of its log. */
+export interface BuildPlace extends Omit<RegistryPlace, 'use' | 'reference'> {
+  /** Whether Secrets' values were taken out of the lines: else what a command of the Dockerfile printed is not quoted. */
+  readonly isMasked: boolean;
+}
+
 /** What commands in a RUN say when it is the network that failed them: apt, dnf, curl, git, go. */
 const NETWORK_IN_RUN = [
   /temporary failure (?:in name resolution|resolving)/i,
@@ -36,12 +42,12 @@ export function logOfFailure(lines: readonly string[]): string {
  *
  * @param lines its last ones
  */
-export function buildProblem(lines: readonly string[], place: Omit<RegistryPlace, 'use' | 'reference'>): BuildProblem {
+export function buildProblem(lines: readonly string[], place: BuildPlace): BuildProblem {
   const last = lines.findLast((line) => line.startsWith('Error: '))?.slice('Error: '.length) ?? lines.at(-1) ?? '';
   const step = (COMMAND_FAILED.exec(last) ?? STEP_FAILED.exec(last))?.[1]?.trim();
   const tail = lines.join('\n');
   if (/no space left on device/i.test(tail)) return diskFull();
-  if (step !== undefined && /^RUN\b/i.test(step)) return runProblem(step, last, tail);
+  if (step !== undefined && /^RUN\b/i.test(step)) return runProblem(step, last, tail, place.isMasked);
   if (step !== undefined && /\bdial tcp\b|i\/o timeout|TLS handshake|: EOF$|connection reset/i.test(last)) {
     return infrastructure(`The step ${shown(step)} of the Dockerfile could not reach what it fetches (${endOf(last)})`);
   }
@@ -56,7 +62,7 @@ export function buildProblem(lines: readonly string[], place: Omit<RegistryPlace
   return user(`The Dockerfile cannot be built: ${last.trim() || 'buildah said nothing'}`);
 }
 
-function runProblem(step: string, last: string, tail: string): BuildProblem {
+function runProblem(step: string, last: string, tail: string, isMasked: boolean): BuildProblem {
   const code = /exit status (\d+)/.exec(last)?.[1];
   if (code === '137' || /signal: killed/i.test(tail)) {
     return user(
@@ -64,16 +70,16 @@ function runProblem(step: string, last: string, tail: string): BuildProblem {
     );
   }
   const network = tail.split('\n').findLast((line) => NETWORK_IN_RUN.some((sign) => sign.test(line)));
-  if (network !== undefined)
-    return infrastructure(
-      `The step ${shown(step)} of the Dockerfile could not reach what it fetches (${network.trim().slice(0, 200)})`,
-    );
-  return user(
-    `The step ${shown(step)} of the Dockerfile fails${code === undefined ? '' : ` with exit status ${code}`}; its last lines are below`,
-  );
+  if (network !== undefined) {
+    const words = isMasked ? ` (${network.trim().slice(0, 200)})` : '';
+    return infrastructure(`The step ${shown(step)} of the Dockerfile could not reach what it fetches${words}`);
+  }
+  const status = code === undefined ? '' : ` with exit status ${code}`;
+  const rest = isMasked ? '; its last lines are below' : '';
+  return user(`The step ${shown(step)} of the Dockerfile fails${status}${rest}`);
 }
 
-function pullProblem(last: string, place: Omit<RegistryPlace, 'use' | 'reference'>): BuildProblem {
+function pullProblem(last: string, place: BuildPlace): BuildProblem {
   const reference =
     /docker:\/\/([^\s:]+(?::\d+\/[^\s:]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?)/.exec(last)?.[1] ??
     'the image of a FROM line';

@@ -85,6 +85,7 @@ export async function build(
       registry: registryOf(request.image),
       hasCredentials: registries.hasPullAuth,
       isCluster: registries.isCluster,
+      isMasked: true,
     };
     const { blame, sentence } = buildProblem(error.lines, place);
     throw new BuildFailure('build', blame, sentence, { log: logOfFailure(error.lines), cause: error });

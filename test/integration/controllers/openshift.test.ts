@@ -128,7 +128,7 @@ describe('a kernel whose image OpenShift builds', () => {
     expect(daemonSet?.spec.template.spec.containers[0]?.image).toBe(`${repository}@${DIGEST}`);
   });
 
-  it('whose compiler fails is told by the end of the log, and not tried again before it is edited', async () => {
+  it('whose compiler fails is told by its step and where the log is, and not tried again before it is edited', async () => {
     const ref = await building('broken');
     const build = await openshift.next(ref.namespace);
     await openshift.fail(build, {
@@ -139,7 +139,8 @@ describe('a kernel whose image OpenShift builds', () => {
     const module = await kmm.untilCondition(ref, { type: 'Degraded', status: 'True', reason: 'BuildFailed' });
     const message = module.status?.conditions?.find(({ type }) => type === 'Degraded')?.message;
     expect(message).toContain('build: The step "RUN make" of the Dockerfile fails with exit status 2');
-    expect(message).toContain('hello.c:3: error: expected ;');
+    expect(message).toContain(`oc logs --namespace=${ref.namespace} build/${build.metadata.name}`);
+    expect(message).not.toContain('hello.c:3: error: expected ;');
     expect(await buildStatus(kmm, ref)).not.toHaveProperty('retryAt');
     await kmm.untilIdle();
     expect(await openshift.configs(ref.namespace)).toHaveLength(1);
