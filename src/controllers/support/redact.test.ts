@@ -89,6 +89,52 @@ describe('an object in a support bundle', () => {
     expect(redacted).not.toContain('managedFields');
   });
 
+  test.each([
+    ['--token'],
+    ['--password'],
+    ['--db-password'],
+    ['--client-secret'],
+    ['--tls-private-key'],
+    ['--apiKey'],
+    ['--registry.credentials'],
+    ['-passwd'],
+  ])('loses what stands behind %s in a command', (flag) => {
+    const container = {
+      args: [flag, 's3cretvalue', '--verbose'],
+      command: ['plugin', flag, '-s3cretvalue'],
+      lifecycle: {
+        postStart: { exec: { command: ['sh', '-c', `login ${flag} s3cretvalue --verbose`] } },
+        preStop: { exec: { command: ['sh', '-c', `logout \\\n  ${flag} \\\n  's3cret value'`] } },
+      },
+      livenessProbe: { exec: { command: ['check', flag, 's3cretvalue'] } },
+    };
+    expect(redactObject(container)).toEqual({
+      args: [flag, '<redacted>', '--verbose'],
+      command: ['plugin', flag, '<redacted>'],
+      lifecycle: {
+        postStart: { exec: { command: ['sh', '-c', `login ${flag} <redacted> --verbose`] } },
+        preStop: { exec: { command: ['sh', '-c', `logout \\\n  ${flag} \\\n  <redacted>`] } },
+      },
+      livenessProbe: { exec: { command: ['check', flag, '<redacted>'] } },
+    });
+  });
+
+  it('is read in time that grows with its length alone', () => {
+    for (const part of ['--a', '.-a', '--token', '--token ', '--key.-']) {
+      const command = [part.repeat(100_000), 'x'];
+      expect(redactObject({ command })).toHaveProperty('command');
+    }
+  });
+
+  test.each([
+    [['--token-file', '/run/token', '--key-id', 'a']],
+    [['--skip-token', '--verbose']],
+    [['modprobe', '-d', '/opt', 'hello']],
+    [['token', 'ring']],
+  ])('keeps a command without a secret: %j', (command) => {
+    expect(redactObject({ command })).toEqual({ command });
+  });
+
   it('is never changed itself, whatever it is', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {

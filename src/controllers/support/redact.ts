@@ -13,6 +13,11 @@ const REPEATING_ANNOTATIONS: ReadonlySet<string> = new Set([
 const VALUED_LISTS: ReadonlySet<string> = new Set(['env', 'buildArgs', 'httpHeaders']);
 /** Maps that volume drivers are given, which may hold credentials. */
 const SECRET_MAPS: ReadonlySet<string> = new Set(['volumeAttributes', 'options', 'stringData', 'data']);
+/** What stands next in a command is its value: `--token`, `-password`, `--tls-private-key`. */
+const SECRET_FLAG = /^--?[\w.-]*(?:pass(?:word|wd|phrase)?|token|secret|credentials?|key)$/i;
+/** The same within one text, as in the script of `sh -c`. */
+const SECRET_FLAG_IN_TEXT =
+  /((?<![\w.-])--?[\w.-]*(?:pass(?:word|wd|phrase)?|token|secret|credentials?|key)(?:[ \t]|\\\n){1,16})("[^"\n]{1,1024}"|'[^'\n]{1,1024}'|[^\s"'-]\S{0,1023})/gi;
 const SECRET_KEY = /pass(word|phrase)?$|token$|credential|secret$|apikey$/i;
 
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
@@ -44,7 +49,10 @@ export function redactText(text: string): string {
 export function redactObject(value: unknown, key = ''): unknown {
   if (typeof value === 'string') return SECRET_KEY.test(key) && value !== '' ? MASK : redactText(value);
   if (Array.isArray(value)) {
-    return value.map((item: unknown) => (VALUED_LISTS.has(key) ? withoutValue(item) : redactObject(item)));
+    return value.map((item: unknown, at) => {
+      if (VALUED_LISTS.has(key)) return withoutValue(item);
+      return typeof item === 'string' ? redactArgument(item, value[at - 1]) : redactObject(item);
+    });
   }
   if (!isRecord(value)) return value;
   if (key === 'annotations') return redactAnnotations(value);
@@ -60,6 +68,14 @@ export function redactObject(value: unknown, key = ''): unknown {
 function nested(name: string, item: unknown, parent: string): unknown {
   const isReference = name === 'secretName' || (name === 'name' && parent !== 'env');
   return redactObject(item, isReference ? '' : name);
+}
+
+/** One text of a list, which may be a command. */
+function redactArgument(argument: string, before: unknown): string {
+  const isValue = typeof before === 'string' && SECRET_FLAG.test(before);
+  // Behind a flag that takes no value stands the next flag.
+  if (isValue && argument !== '' && !argument.startsWith('--')) return MASK;
+  return redactText(argument.replaceAll(SECRET_FLAG_IN_TEXT, `$1${MASK}`));
 }
 
 function withoutValue(item: unknown): unknown {
