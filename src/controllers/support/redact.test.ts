@@ -5,6 +5,7 @@ import { redactObject, redactText } from './redact.ts';
 describe('a text in a support bundle', () => {
   test.each([
     ['a JSON Web Token', 'token is eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl', 'c2lnbmF0dXJl'],
+    ['a JSON Web Token behind a hyphen', 'of kmm-eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl', 'eyJpc3Mi'],
     ['a bearer token', 'Authorization: Bearer abcdef0123456789', 'abcdef0123456789'],
     ['a password in a URL', 'cloning https://bob:hunter2@git.test/x.git', 'hunter2'],
     ['a password by its word', 'login failed: password=hunter2, retrying', 'hunter2'],
@@ -29,8 +30,8 @@ describe('a text in a support bundle', () => {
   });
 
   it('is read in time that grows with its length alone: the test would not end otherwise', () => {
-    for (const part of ['password ', '//', '//aaaaaaaa', '-----BEGIN ', 'eyJaaaaaaaaa.', 'token=']) {
-      expect(redactText(part.repeat(20_000)).length).toBeGreaterThan(0);
+    for (const part of ['password ', '//', '//aaaaaaaa', '-----BEGIN ', 'eyJaaaaaaaaa.', 'eyJaaaaaaaa-', 'token=']) {
+      expect(redactText(part.repeat(50_000)).length).toBeGreaterThan(0);
     }
   });
 });

@@ -22,8 +22,9 @@ const SECRET_KEY = /pass(word|phrase)?$|token$|credential|secret$|apikey$/i;
 
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, MASK],
-  // JSON Web Tokens, as ServiceAccounts and registries have them.
-  [/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, MASK],
+  // JSON Web Tokens, as ServiceAccounts and registries have them. Looked for where a word begins only: each `-eyJ` within one would have
+  // the rest of it read again.
+  [/(?<![\w-])(?=(?:[\w-]*-)?eyJ)[\w-]{11,}\.[\w-]{8,}\.[\w-]*/g, MASK],
   [/\b(Bearer|Basic) +[\w~+/.=-]{6,}/gi, `$1 ${MASK}`],
   // user:password@ in URLs.
   [/(\/\/[^\s/:@]{0,256}:)[^\s/@]{1,256}@/g, `$1${MASK}@`],
