@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { shellWord } from '../kernel/shell-word.ts';
@@ -69,6 +69,15 @@ describe('the script that copies', () => {
     expect(commands).toHaveLength(LOCKED_IMAGES.filter(({ repository }) => repository.includes('/')).length);
     for (const command of commands)
       expect(command).toMatch(/^copy\|--all\|.*docker:\/\/[^|]+\|docker:\/\/mirror\.test\/kmm\/[^|]+\|$/);
+  });
+
+  it('ends with the failure of the first copy that fails', () => {
+    const script = mirrorScript([RELEASED, { ...RELEASED, tag: '2.0' }], 'mirror.test', '1.0');
+    const { status, stdout } = spawnSync('sh', [], {
+      input: `tries=0\nskopeo() { tries=$((tries + 1)); echo "try $tries"; [ $tries -gt 1 ] || return 3; }\n${script}`,
+      encoding: 'utf8',
+    });
+    expect({ status, stdout }).toEqual({ status: 3, stdout: 'try 1\n' });
   });
 
   it('quotes whatever it is given', () => {

@@ -31,6 +31,8 @@ export function mirrorScript(images: readonly LockedImage[], target: string, ver
   const published = images.filter(isPublished);
   const ours = images.filter((image) => !isPublished(image));
   const lines = [
+    // A pipeline that mirrors must not go on with half of the images.
+    'set -eu',
     `# Copies the images of KMM ${version} to ${target}. Run it where both sides can be reached, after: skopeo login ${target.split('/')[0]}`,
     ...published.map(
       (image) => `skopeo copy --all ${sourceOf(image)} ${shellWord(`docker://${copyOf(image, target)}`)}`,
