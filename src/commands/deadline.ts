@@ -1,3 +1,5 @@
+import { systemClock } from '../runtime/clock.ts';
+
 export interface Deadline {
   /** Aborts when time is up, and when the process is told to end. */
   readonly signal: AbortSignal;
@@ -9,7 +11,11 @@ export function deadlineIn(ms: number): Deadline {
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.once(name, () => interrupted.abort(new Error('interrupted')));
-  // Held by isOver: a signal that only AbortSignal.any knows is collected as garbage, and never aborts.
-  const timeout = AbortSignal.timeout(ms);
-  return { signal: AbortSignal.any([interrupted.signal, timeout]), isOver: () => timeout.aborted };
+  const timeout = new AbortController();
+  // Not AbortSignal.timeout: it aborts at once after more than 2^31-1 ms, and throws for a part of one.
+  systemClock.setTimer(() => timeout.abort(new Error('time is up')), ms, { background: true });
+  return {
+    signal: AbortSignal.any([interrupted.signal, timeout.signal]),
+    isOver: () => timeout.signal.aborted,
+  };
 }
