@@ -13,7 +13,6 @@ import { Operator } from '../controllers/operator.ts';
 import { type ClusterRegistry, REGISTRY_AUDIENCE } from '../kernel/cluster-registry.ts';
 import { KubeClient } from '../kube/client.ts';
 import { type Connection, loadConnection } from '../kube/config.ts';
-import { withoutPassword } from '../kube/connection-errors.ts';
 import type { InformerObserver } from '../kube/informer.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { EventRecorder } from '../runtime/event-recorder.ts';
@@ -59,7 +58,7 @@ export async function runManager(argv: readonly string[]): Promise<void> {
     process.exitCode = 1;
     return;
   }
-  log.info({ version: VERSION, server: withoutPassword(connection.server), config }, 'starting');
+  log.info({ version: VERSION, server: connection.server, config }, 'starting');
   await runProcess(wire(config, connection, log), { log });
 }
 

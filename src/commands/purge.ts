@@ -3,7 +3,6 @@ import { clearingPatches } from '../controllers/purge/plan.ts';
 import { purge, readPurgeWorld, runningOperator } from '../controllers/purge/purge.ts';
 import { KubeClient } from '../kube/client.ts';
 import { loadConnection } from '../kube/config.ts';
-import { withoutPassword } from '../kube/connection-errors.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { describeError } from '../runtime/logger.ts';
 import { LEASE_NAME } from './config.ts';
@@ -90,7 +89,7 @@ async function run(config: Partial<PurgeConfig>, signal: AbortSignal): Promise<v
     if (config.yes !== true) {
       const { modules, daemonSets, nodes } = await readPurgeWorld(client, signal);
       say(
-        `On ${withoutPassword(connection.server)}: ${modules.length} Modules and ${daemonSets.length} DaemonSets would be deleted, and labels taken off ${clearingPatches(nodes).size} nodes.`,
+        `On ${connection.server}: ${modules.length} Modules and ${daemonSets.length} DaemonSets would be deleted, and labels taken off ${clearingPatches(nodes).size} nodes.`,
       );
       say('Every module would be unloaded. Nothing was changed; add --yes to do it.');
       return;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConnection } from './config.ts';
+import { connectionErrorOf } from './connection-errors.ts';
 import { inClusterConnection } from './in-cluster.ts';
 
 let directory: string;
@@ -181,6 +182,15 @@ describe('what is wrong is told in one sentence', () => {
     const load = async () => (await loadConnection({ kubeconfig: join(folder, 'config'), env: {} })).authorize();
     await expect(load()).rejects.toThrow(says);
     await expect(load()).rejects.toMatchObject({ name: 'ConfigError' });
+  });
+
+  test('a server that nobody can reach is named without the password in its address', async () => {
+    const folder = await scratch({ config: kubeconfig('https://admin:hunter2@127.0.0.1:1') });
+    const connection = await loadConnection({ kubeconfig: join(folder, 'config'), env: {} });
+    const refused = Object.assign(new Error('x'), { code: 'ECONNREFUSED' });
+    const { message } = connectionErrorOf('list nodes', connection, refused);
+    expect(message).toContain('nobody listens at https://127.0.0.1:1 (ECONNREFUSED)');
+    expect(message).not.toContain('hunter2');
   });
 
   test.each(['token', 'ca.crt', 'namespace'])('a pod without its %s', async (name) => {

@@ -1,6 +1,6 @@
 /** Which server, and as whom. What a KubeClient needs to know; loadConnection makes one. */
 export interface Connection {
-  /** URL without a slash at its end; may have a path. */
+  /** URL without a slash at its end and without a password; may have a path. It stands in errors and logs. */
   readonly server: string;
   /** `name:port`, for metrics. */
   readonly host: string;

@@ -47,6 +47,16 @@ describe('readKubeconfig', () => {
     });
   });
 
+  test.each([
+    ['https://admin:secret@a.example:6443', 'https://a.example:6443'],
+    ['https://admin:secret@a.example:6443/', 'https://a.example:6443'],
+    ['https://secret@a.example:6443/k8s/clusters/c//', 'https://a.example:6443/k8s/clusters/c'],
+    ['https://a.example/at@home', 'https://a.example/at@home'],
+    ['https://a.example:6443/', 'https://a.example:6443'],
+  ])('of the server %s it keeps the address', async (server, kept) => {
+    expect((await readKubeconfig([await file(config('a', {}, { server }))])).cluster.server).toBe(kept);
+  });
+
   test('decodes what is embedded', async () => {
     const user = { 'client-certificate-data': base64('CERT'), 'client-key-data': base64('KEY') };
     const cluster = {
@@ -114,6 +124,16 @@ describe('what is wrong is told in one sentence', () => {
       title: 'a server that is no URL',
       content: config('a', {}, { server: 'example:6443' }),
       says: 'is no http or https URL',
+    },
+    {
+      title: 'a server of another kind, with a password',
+      content: config('a', {}, { server: 'ftp://admin:secret@example:21' }),
+      says: 'server "example:21" is no http or https URL',
+    },
+    {
+      title: 'a server that is no URL, with a password',
+      content: config('a', {}, { server: 'https://admin:se@secret@exam ple:6443' }),
+      says: 'server "exam ple:6443" is no http or https URL',
     },
     { title: 'not YAML', content: 'token: secret\n\tx: [', says: 'is not YAML' },
     { title: 'no fields', content: 'just words', says: 'is not a kubeconfig' },

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
+import { withoutPassword } from './connection-errors.ts';
 import { ConfigError } from './errors.ts';
 import { isRecord } from './json-record.ts';
 import { readSetting } from './pem.ts';
@@ -135,16 +136,24 @@ function clusterOf(entry: Entry, what: string): KubeconfigCluster {
   const server = text(fields, 'server')?.replace(/\/+$/, '');
   if (server === undefined) throw new ConfigError(`${what} has no server`);
   if (!/^https?:\/\//.test(server) || !URL.canParse(server)) {
-    throw new ConfigError(`${what}: server ${JSON.stringify(server)} is no http or https URL`);
+    // What stands before an @ may be a password, also where it is no URL.
+    const shown = server.slice(server.lastIndexOf('@') + 1);
+    throw new ConfigError(`${what}: server ${JSON.stringify(shown)} is no http or https URL`);
   }
   return {
-    server,
+    server: withoutUserinfo(server),
     caFile: path(entry, 'certificate-authority'),
     caData: decoded(fields, 'certificate-authority-data', what),
     insecure: fields['insecure-skip-tls-verify'] === true,
     tlsServerName: text(fields, 'tls-server-name'),
     proxyUrl: text(fields, 'proxy-url'),
   };
+}
+
+/** What stands before an @ in the address is sent nowhere, and would stand in every error and log that names the server. */
+function withoutUserinfo(server: string): string {
+  const { username, password } = new URL(server);
+  return username === '' && password === '' ? server : withoutPassword(server).replace(/\/+$/, '');
 }
 
 function userOf(name: string, entry: Entry, what: string): KubeconfigUser {
