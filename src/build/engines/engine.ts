@@ -45,7 +45,13 @@ export interface BuildPlacement {
 /** What is known of a build from its object alone. Times are RFC 3339. */
 export type BuildObservation =
   /** Its object is there and nothing of ours runs yet; `message` tells what it waits for, where that is known. */
-  | { readonly phase: 'Starting'; readonly since: string; readonly message?: string }
+  | {
+      readonly phase: 'Starting';
+      readonly since: string;
+      readonly message?: string;
+      /** No node has it, or no controller has taken it up: it may wait for ever, and no deadline counts. */
+      readonly unclaimed?: true;
+    }
   | { readonly phase: 'Building' | 'Signing' | 'Pushing'; readonly since: string }
   | { readonly phase: 'Succeeded'; readonly at: string; readonly report: ImageReport }
   | {

@@ -11,6 +11,7 @@ export function observeBuildConfig({ metadata }: BuildConfig): PartObservation {
     phase: 'Starting',
     since: metadata.creationTimestamp ?? '',
     message: `BuildConfig ${metadata.name} waits for OpenShift to start its Build; if somebody deleted that, delete the BuildConfig too`,
+    unclaimed: true,
   };
 }
 

@@ -43,6 +43,7 @@ describe('a build pod', () => {
       phase: 'Starting',
       since: AT,
       ...(message === undefined ? {} : { message }),
+      unclaimed: true,
     });
   });
 
@@ -52,6 +53,7 @@ describe('a build pod', () => {
       phase: 'Starting',
       message: 'on node n, for its image and its volumes; it would wait here for a Secret that is missing',
     });
+    expect(observePod(pod)).not.toHaveProperty('unclaimed');
   });
 
   it('that ended well has made the image that its last stage reports, in the time of all stages', () => {

@@ -18,6 +18,7 @@ export function observePod(pod: Pod): BuildObservation {
       phase: 'Starting',
       since: metadata.creationTimestamp ?? '',
       ...(message === undefined ? {} : { message }),
+      ...(pod.spec?.nodeName === undefined ? { unclaimed: true } : {}),
     };
   }
   return { phase: phaseOf(running.name), since: running.state?.running?.startedAt ?? '' };

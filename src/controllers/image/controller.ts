@@ -33,6 +33,9 @@ export const ALL_BUILDS = 'builds';
 /** How soon an object that the API server refused is tried again. */
 const REFUSED_INTERVAL_MS = 30_000;
 
+/** How long a build that made way for others lets them go first. */
+const MADE_WAY_INTERVAL_MS = 5 * 60_000;
+
 export class ImageReconciler {
   readonly #deps: ImageReconcilerDeps;
   /** Uids of objects whose deletion was asked for. */
@@ -49,6 +52,7 @@ export class ImageReconciler {
     const { desk, clock, maxConcurrent, keepFinishedMs, metrics } = this.#deps;
     const nowMs = clock.now();
     const records = this.#records();
+    this.#forgetRefusals();
     const plan = planBuilds({
       nowMs,
       wanted: desk.wanted,
@@ -59,8 +63,10 @@ export class ImageReconciler {
     });
     metrics.observe(plan);
     const errors: unknown[] = [];
-    for (const { record, why } of plan.delete)
+    for (const { record, why } of plan.delete) {
+      if (why === 'MadeWay') this.#makeWay(record, nowMs);
       await this.#delete(record, why, context).catch((error: unknown) => errors.push(error));
+    }
     const due: number[] = plan.lookAgainAtMs === undefined ? [] : [plan.lookAgainAtMs - nowMs];
     for (const { build, found } of [
       ...plan.advance.map(({ build, record }) => ({ build, found: record.parts })),
@@ -70,6 +76,28 @@ export class ImageReconciler {
     }
     if (errors.length > 0) throw new AggregateError(errors, 'deleting what built images failed', { cause: errors[0] });
     return due.length === 0 ? undefined : { requeueAfterMs: Math.max(0, Math.min(...due)) };
+  }
+
+  /** It comes again behind those that wait now. */
+  #makeWay({ key, observation }: BuildRecord, nowMs: number): void {
+    const why =
+      observation.phase === 'Starting' && observation.message !== undefined ? ` (${observation.message})` : '';
+    this.#refusedUntil.set(key, nowMs + MADE_WAY_INTERVAL_MS);
+    this.#deps.desk.refused(
+      key,
+      `nobody took the build up for ten minutes${why}; it made way for others and is tried again`,
+    );
+  }
+
+  /** Of builds that nobody wants any more. */
+  #forgetRefusals(): void {
+    const { desk } = this.#deps;
+    const wanted = new Set([...desk.wanted.values()].flatMap((images) => images.map(({ build }) => build.key)));
+    for (const key of this.#refusedUntil.keys()) {
+      if (wanted.has(key)) continue;
+      this.#refusedUntil.delete(key);
+      desk.allowed(key);
+    }
   }
 
   #records(): Map<string, BuildRecord[]> {

@@ -36,11 +36,18 @@ describe('an image that was pushed', () => {
     },
   );
 
+  it.each([
+    [3, 120_000],
+    [30, 30 * 60_000],
+  ])('and has gone is built again, however often that was: after %i builds %i ms later', (attempts, waitMs) => {
+    const lost = unlessLost({ ...pushed, attempts }, [loader(AFTER, 'ErrImagePull', GONE)], RETRY);
+    expect(lost).toMatchObject({ phase: 'Failed', attempts, retryAtMs: Date.parse(AFTER) + waitMs });
+  });
+
   it.each<[string, BuildProgress, string, string, string]>([
     ['for a loader that is older than the push', pushed, BEFORE, 'ErrImagePull', GONE],
     ['for a registry that does not answer', pushed, AFTER, 'ErrImagePull', 'connection refused'],
     ['for a loader that crashes', pushed, AFTER, 'CrashLoopBackOff', 'modprobe: not found'],
-    ['when it has been tried often enough', { ...pushed, attempts: 3 }, AFTER, 'ErrImagePull', GONE],
   ])('stays one %s', (_why, progress, createdAt, reason, message) => {
     expect(unlessLost(progress, [loader(createdAt, reason, message)], RETRY)).toBe(progress);
   });

@@ -144,6 +144,52 @@ describe('the pod of a build', () => {
   });
 });
 
+describe('a build that nobody takes up', () => {
+  const MINUTE = 60_000;
+  const since = new Date(NOW - 9 * MINUTE).toISOString();
+  const stuck = aBuildPod(build, { phase: 'Starting', since, unclaimed: true });
+  const mine: WantedImage = wanted({ phase: 'Starting', since, pod: 'p', attempts: 1 });
+  const other = aBuild({ module: 'other' });
+  const planAt = (nowMs: number, extra: Partial<BuildsSnapshot> = {}) =>
+    planBuilds({
+      nowMs,
+      wanted: new Map([
+        ['ns/m', [mine]],
+        ['ns/other', [{ build: other, progress: QUEUED, recorded: true }]],
+      ]),
+      records: new Map([['ns/m', [stuck]]]),
+      maxConcurrent: 1,
+      keepFinishedMs: 0,
+      refusedUntil: new Map(),
+      ...extra,
+    });
+
+  it('makes way for those that wait, after ten minutes', () => {
+    expect(planAt(NOW)).toMatchObject({ create: [], delete: [], queued: 1, lookAgainAtMs: NOW + MINUTE });
+    expect(planAt(NOW + MINUTE)).toMatchObject({ create: [], delete: [{ record: stuck, why: 'MadeWay' }] });
+  });
+
+  it('waits on where nobody else wants its slot, as for a node that is being bought', () => {
+    expect(planAt(NOW + 60 * MINUTE, { maxConcurrent: 2 })).toMatchObject({ create: [{ key: other.key }], delete: [] });
+  });
+
+  it('is not one that a node has, whose deadline counts, and none of a Module that has not spoken yet', () => {
+    const pulling = aBuildPod(build, { phase: 'Starting', since });
+    const later = NOW + 60 * MINUTE;
+    expect(planAt(later, { records: new Map([['ns/m', [pulling]]]) }).delete).toEqual([]);
+    const wantedByOther = new Map([['ns/other', [{ build: other, progress: QUEUED, recorded: true }]]]);
+    expect(planAt(later, { wanted: wantedByOther }).delete).toEqual([]);
+  });
+
+  it('keeps its slot for ten minutes beyond its grace when its node does not let it go', () => {
+    const leaving = aBuildPod(build, { phase: 'Building', since }, { deleting: true });
+    const goneAt = Date.parse(leaving.metadata.deletionTimestamp ?? '');
+    const records = new Map([['ns/m', [leaving]]]);
+    expect(planAt(goneAt + 10 * MINUTE - 1, { records }).create).toEqual([]);
+    expect(planAt(goneAt + 10 * MINUTE, { records }).create).toMatchObject([{ key: other.key }]);
+  });
+});
+
 describe('over all Modules', () => {
   const KERNELS = Array.from({ length: 40 }, (_, index) => `6.1.0-${index}-amd64`);
 

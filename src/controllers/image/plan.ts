@@ -15,7 +15,12 @@ export interface BuildsSnapshot {
   readonly keepFinishedMs: number;
 }
 
-export type DeletionReason = 'Outdated' | 'Finished' | 'TriedAgain';
+export type DeletionReason = 'Outdated' | 'Finished' | 'TriedAgain' | 'MadeWay';
+
+/** So long a build that nobody takes up keeps others from their turn. */
+const LONGEST_UNCLAIMED_MS = 10 * 60_000;
+/** So long after its grace a pod that does not go takes a slot: its node does not answer, and nothing of it is known to run. */
+const LONGEST_LEAVING_MS = 10 * 60_000;
 
 export interface BuildsPlan {
   readonly create: readonly ImageBuild[];
@@ -42,7 +47,7 @@ export function planBuilds(snapshot: BuildsSnapshot): BuildsPlan {
   let running = 0;
   for (const [moduleKey, records] of snapshot.records) {
     // One that is being deleted takes its slot until its containers have ended.
-    const active = records.filter((record) => !hasEnded(record)).length;
+    const active = records.filter((record) => !hasEnded(record) && !isStuck(record, snapshot.nowMs)).length;
     runningOf.set(moduleKey, active);
     running += active;
   }
@@ -61,6 +66,10 @@ export function planBuilds(snapshot: BuildsSnapshot): BuildsPlan {
   }
   const create = fairShare(waiting, runningOf, Math.max(0, snapshot.maxConcurrent - running));
   const all = [...waiting.values()].reduce((sum, builds) => sum + builds.length, 0);
+  for (const { record, untilMs } of unclaimed(snapshot).slice(0, all - create.length)) {
+    if (snapshot.nowMs < untilMs) times.push(untilMs);
+    else if (!deletions.some((deletion) => deletion.record === record)) deletions.push({ record, why: 'MadeWay' });
+  }
   return {
     create,
     advance,
@@ -69,6 +78,26 @@ export function planBuilds(snapshot: BuildsSnapshot): BuildsPlan {
     running: running + create.length,
     ...(times.length === 0 ? {} : { lookAgainAtMs: Math.min(...times) }),
   };
+}
+
+function isStuck({ metadata: { deletionTimestamp } }: BuildRecord, nowMs: number): boolean {
+  return deletionTimestamp !== undefined && Date.parse(deletionTimestamp) + LONGEST_LEAVING_MS <= nowMs;
+}
+
+/** Builds that nobody takes up, and until when they keep others waiting; the oldest first. */
+function unclaimed({
+  wanted,
+  records,
+}: BuildsSnapshot): readonly { readonly record: BuildRecord; readonly untilMs: number }[] {
+  return [...wanted.keys()]
+    .flatMap((moduleKey) => records.get(moduleKey) ?? [])
+    .flatMap((record) => {
+      const { observation, metadata } = record;
+      if (observation.phase !== 'Starting' || observation.unclaimed !== true) return [];
+      if (metadata.deletionTimestamp !== undefined) return [];
+      return [{ record, untilMs: Date.parse(observation.since) + LONGEST_UNCLAIMED_MS }];
+    })
+    .sort((a, b) => a.untilMs - b.untilMs);
 }
 
 function outdated(

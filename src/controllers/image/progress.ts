@@ -72,7 +72,10 @@ export function progressOf(
 
 function progressOfRecord({ pod, attempt, observation }: BuildRecord, retry: RetryPolicy): BuildProgress {
   switch (observation.phase) {
-    case 'Starting':
+    case 'Starting': {
+      const { unclaimed: _unclaimed, ...told } = observation;
+      return { ...told, pod, attempts: attempt };
+    }
     case 'Building':
     case 'Signing':
     case 'Pushing':
@@ -119,9 +122,14 @@ function lastOf(log: string): string {
 }
 
 /** Milliseconds since the epoch; undefined: not by itself. */
-export function retryAt(blame: FailureCause, attempt: number, at: string, retry: RetryPolicy): number | undefined {
+function retryAt(blame: FailureCause, attempt: number, at: string, retry: RetryPolicy): number | undefined {
   if (blame === 'user' || attempt >= retry.attempts) return undefined;
-  return Date.parse(at) + Math.min(LONGEST_BACKOFF_MS, retry.backoffMs * 2 ** (attempt - 1));
+  return Date.parse(at) + backoffMs(attempt, retry);
+}
+
+/** The wait before the next try, milliseconds. */
+export function backoffMs(attempt: number, retry: RetryPolicy): number {
+  return Math.min(LONGEST_BACKOFF_MS, retry.backoffMs * 2 ** (attempt - 1));
 }
 
 /** What outlives the pod: an image that was pushed, and a failure that is not to be repeated too soon. */
