@@ -20,12 +20,12 @@ import { type BuildIsolation, podSecurity } from './pod-security.ts';
 /** On build pods: what the build is to do, as JSON. Annotations may come to 256 KB; a request comes to 140 KB at most. */
 export const REQUEST_ANNOTATION = `${GROUP_PREFIX}build-request`;
 /** On build pods and BuildConfigs: hash of everything the operator sees that decides the image. */
-export const REQUEST_KEY_ANNOTATION = `${GROUP_PREFIX}build-key`;
+const REQUEST_KEY_ANNOTATION = `${GROUP_PREFIX}build-key`;
 /** On build pods and BuildConfigs: 1 for the first try. */
-export const ATTEMPT_ANNOTATION = `${GROUP_PREFIX}build-attempt`;
+const ATTEMPT_ANNOTATION = `${GROUP_PREFIX}build-attempt`;
 
 /** On build pods and BuildConfigs: {@link ImageBuild.terms}. */
-export const TERMS_ANNOTATION = `${GROUP_PREFIX}build-terms`;
+const TERMS_ANNOTATION = `${GROUP_PREFIX}build-terms`;
 
 export interface PodEngineOptions {
   readonly builderImage: string;
