@@ -396,6 +396,7 @@ export function aSnapshot(module: Module): SnapshotBuilder {
     pluginPods: [],
     refusals: new Map(),
     selectorMemory: { selector: spec.selector, unmatched: new Map() },
+    marksAsked: new Set(),
     builds: NOTHING_BUILT,
     options: OPTIONS,
   });
@@ -439,6 +440,11 @@ export class SnapshotBuilder {
   withRefusal(daemonSetUID: string, message: string): SnapshotBuilder {
     const refusal: RefusalRecord = { metadata: { name: 'refusal' }, daemonSetUID, message, at: '' };
     return this.with({ refusals: new Map([...this.#snapshot.refusals, [daemonSetUID, refusal]]) });
+  }
+
+  /** Nodes whose replacement the plan before asked for. */
+  withMarksAsked(...nodes: readonly string[]): SnapshotBuilder {
+    return this.with({ marksAsked: new Set(nodes) });
   }
 
   remembering(selectorMemory: SelectorMemory): SnapshotBuilder {

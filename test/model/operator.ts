@@ -165,6 +165,8 @@ export class SimulatedOperator {
       ...this.#objects(),
       refusals: this.#refusals,
       selectorMemory: observeSelector(this.#selector, spec.selector, nodes, keys.load, nowMs),
+      // A patch of a Node is written at once here, or not at all.
+      marksAsked: new Set(),
       builds: NOTHING_BUILT,
       options: this.#options,
     };

@@ -22,7 +22,7 @@ import { DaemonSetWriter, type WriteOutcome } from './daemonset-writer.ts';
 import { gatherMs } from './gather.ts';
 import { type ModuleMemory, newMemory } from './memory.ts';
 import type { WriteProblem } from './node-state.ts';
-import { type ModulePlan, planModule } from './plan.ts';
+import { type ModulePlan, marksIn, planModule } from './plan.ts';
 import { describeStep, planDeletion } from './plan-deletion.ts';
 import { type PlannedEvent, planEvents, planUnloadingEvents, planUnsupportedEvents } from './plan-events.ts';
 import { kernelStatusOf } from './plan-kernels.ts';
@@ -99,7 +99,7 @@ export class ModuleReconciler {
     const memory = this.#memoryOf(key, module);
     const startedAtMs = clock.monotonic();
     configMaps.follow(key, module.metadata.namespace ?? '', configMapsOf(spec));
-    const snapshot = this.#snapshot(module, spec, memory);
+    const snapshot = this.#snapshot(key, module, spec, memory);
     memory.selector = snapshot.selectorMemory;
     memory.clockOffsetMs = clock.now() - clock.monotonic();
     forgetGonePods(memory, snapshot.loaderPods);
@@ -127,7 +127,7 @@ export class ModuleReconciler {
     }
 
     // Our own DaemonSet writes are in the caches by now; status speaks of the world with them.
-    const after = outcomes.length === 0 ? snapshot : this.#snapshot(module, spec, memory);
+    const after = outcomes.length === 0 ? snapshot : this.#snapshot(key, module, spec, memory);
     const next = moduleStatus(after, plan, problems);
     metrics.observe(key, plan, next, memory, snapshot.nowMs);
     const statusDueInMs = await this.#writeStatusOf(
@@ -216,8 +216,8 @@ export class ModuleReconciler {
     return memory;
   }
 
-  #snapshot(module: Module, spec: NormalizedModule, memory: ModuleMemory): ModuleSnapshot {
-    const { caches, clock, images, configMaps, buildRetry, options } = this.#deps;
+  #snapshot(key: string, module: Module, spec: NormalizedModule, memory: ModuleMemory): ModuleSnapshot {
+    const { caches, clock, desk, images, configMaps, buildRetry, options } = this.#deps;
     const { driverToolkit } = caches;
     const namespace = module.metadata.namespace ?? '';
     const nowMs = clock.now();
@@ -246,6 +246,7 @@ export class ModuleReconciler {
       ...objects,
       refusals,
       selectorMemory: observeSelector(remembered, spec.selector, nodes, keys.load, nowMs),
+      marksAsked: marksIn(desk.requestsOf(key), keys),
       builds: {
         records: caches.builds
           .of(moduleIndexKey(namespace, labelSafe(module.metadata.name ?? '')))

@@ -220,6 +220,19 @@ describe('the budget of a rollout', () => {
     expect(told(world(busy, pods, base, [KERNEL, OTHER])).begun).toEqual([]);
   });
 
+  it('counts the mark that the plan before asked for, which may be on its way: another kernel’s node does not come first', () => {
+    const nodes = [loadedNode('n1', OTHER), loadedNode('n2', KERNEL)];
+    const rolled = world(nodes, [outdatedPod('n1', OTHER), outdatedPod('n2', KERNEL)], base, [KERNEL, OTHER]);
+    expect(told(rolled).begun).toEqual(['n1']);
+    expect(told(rolled.withMarksAsked('n2')).begun).toEqual(['n2']);
+    // It is counted also where its node has nothing to be replaced any more.
+    const upToDate = world(nodes, [outdatedPod('n1', OTHER), newPod('n2', KERNEL).ready('c-n2')], base, [
+      KERNEL,
+      OTHER,
+    ]);
+    expect(told(upToDate.withMarksAsked('n2')).begun).toEqual([]);
+  });
+
   it('counts the nodes that are being replaced already', () => {
     const nodes = [replacedNode('n1'), ...NAMES.slice(1).map((name) => loadedNode(name))];
     const pods = NAMES.map((name) => outdatedPod(name));

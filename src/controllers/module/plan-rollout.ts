@@ -36,12 +36,15 @@ export interface Rollout {
  *
  * What uses the budget is kept on the node (the record's `replacing` mark), so a restart in the middle forgets nothing, and a node that
  * was broken before the rollout does not hold it up.
+ *
+ * @param marksAsked nodes whose mark was asked for by the plan before: it may be on its way, and is written although another node's turn has come
  */
 export function planRollout(
   plans: readonly NodePlan[],
   daemonSets: readonly DaemonSetRecord[],
   maxUnavailable: number | `${number}%`,
   nowMs: number,
+  marksAsked: ReadonlySet<string>,
 ): Rollout {
   const settled = new Set(
     daemonSets
@@ -52,8 +55,10 @@ export function planRollout(
   const budget = resolveBudget(maxUnavailable, placed.length);
   // A node that is done uses the budget until its ready label is back: patches of two nodes are written side by side, and the next node's
   // could arrive first.
+  const isAsked = ({ node }: NodePlan): boolean => marksAsked.has(node.metadata.name ?? '');
   let free =
-    budget - placed.filter((plan) => plan.alive && (isReplacing(plan) || plan.markedReplacing === true)).length;
+    budget -
+    placed.filter((plan) => plan.alive && (isReplacing(plan) || plan.markedReplacing === true || isAsked(plan))).length;
 
   const deletions: PodRecord[] = [];
   let outdated = 0;
@@ -86,8 +91,10 @@ export function planRollout(
       else return { ...plan, lookAgainAtMs: stuckAtMs };
       return plan;
     }
-    if (free <= 0) return plan;
-    free -= 1;
+    if (!isAsked(plan)) {
+      if (free <= 0) return plan;
+      free -= 1;
+    }
     replacing += 1;
     const record = plan.record;
     if (record === undefined) return plan;

@@ -4,7 +4,7 @@ import { matchesLabels } from '../../kube/selectors.ts';
 import { type NodeRequest, requestFor } from '../node/label-desk.ts';
 import { type NodePatch, remainingPatch } from '../node/label-patch.ts';
 import type { PodRecord } from '../records.ts';
-import { formatLoadedRecord } from './loaded-record.ts';
+import { formatLoadedRecord, parseLoadedRecord } from './loaded-record.ts';
 import { type DaemonSetAction, planDaemonSets } from './plan-daemonsets.ts';
 import { type KernelPlan, planKernels } from './plan-kernels.ts';
 import { type NodePlan, planNodes } from './plan-nodes.ts';
@@ -28,7 +28,8 @@ export function planModule(snapshot: ModuleSnapshot): ModulePlan {
   const concerned = concernedNodes(snapshot);
   const kernels = planKernels(snapshot, concerned);
   const planned = planNodes(snapshot, concerned, kernels, (node) => ownKernel(kernels, node));
-  const rollout = planRollout(planned, snapshot.loaderDaemonSets, snapshot.spec.maxUnavailable, snapshot.nowMs);
+  const { loaderDaemonSets, nowMs, marksAsked } = snapshot;
+  const rollout = planRollout(planned, loaderDaemonSets, snapshot.spec.maxUnavailable, nowMs, marksAsked);
   const lookAgainAtMs = soonest(snapshot.nowMs, rollout.nodes);
   return {
     kernels,
@@ -82,6 +83,14 @@ function planNodeRequests(keys: NodeKeys, nodes: readonly NodePlan[]): Map<strin
     if (patch !== undefined) requests.set(node.metadata.name ?? '', requestFor(node, patch));
   }
   return requests;
+}
+
+/** Nodes whose loader these requests ask to replace. */
+export function marksIn(requests: ReadonlyMap<string, NodeRequest>, { loaded }: NodeKeys): ReadonlySet<string> {
+  const marked = [...requests].filter(
+    ([, { patch }]) => parseLoadedRecord(patch.annotations[loaded] ?? undefined)?.replacingSince !== undefined,
+  );
+  return new Set(marked.map(([name]) => name));
 }
 
 /** The patch that takes everything of a Module off a node; undefined when nothing is there. */

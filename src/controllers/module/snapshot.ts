@@ -60,6 +60,8 @@ export interface ModuleSnapshot {
   /** By uid of the DaemonSet whose pods the API server refused. */
   readonly refusals: ReadonlyMap<string, RefusalRecord>;
   readonly selectorMemory: SelectorMemory;
+  /** Nodes whose `replacing` mark the plan before asked for, whether it is written or not. */
+  readonly marksAsked: ReadonlySet<string>;
   readonly builds: BuildsWorld;
   readonly options: ModuleOptions;
 }

@@ -32,6 +32,11 @@ export class LabelDesk {
     for (const nodeName of requests.keys()) this.#onDue(nodeName);
   }
 
+  /** What `moduleKey` wanted last, by node; it may be on its way to the API server. */
+  requestsOf(moduleKey: string): ReadonlyMap<string, NodeRequest> {
+    return this.#byModule.get(moduleKey) ?? new Map();
+  }
+
   /** What is due on the node. A request made for another boot, or for an earlier Node of this name, is left for its Module to redo. */
   dueOn(node: Node): NodePatch[] {
     const name = node.metadata.name ?? '';
