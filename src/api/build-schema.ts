@@ -5,6 +5,8 @@ import {
   GIT_URL_RULES,
   REFERENCE_RULES,
   REPOSITORY_PATH_RULES,
+  SELECTOR_RULES,
+  SELECTOR_VALUE_RULES,
   TIMEOUT_RULES,
   TOLERATION_RULES,
 } from './validation.ts';
@@ -115,7 +117,8 @@ export const buildSchema = Type.Object(
       stringMap({
         description: 'Labels of the nodes that may run the build.',
         maxProperties: 32,
-        value: { maxLength: 63 },
+        'x-kubernetes-validations': SELECTOR_RULES,
+        value: { maxLength: 63, 'x-kubernetes-validations': SELECTOR_VALUE_RULES },
       }),
     ),
     tolerations: Type.Optional(

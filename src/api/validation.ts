@@ -157,8 +157,9 @@ export const REPOSITORY_PATH_RULES: readonly CelRule[] = [
 
 export const TIMEOUT_RULES: readonly CelRule[] = [
   {
-    rule: "self != '' && self.matches('^([0-9]+h)?([0-9]+m)?([0-9]+s)?$')",
-    message: 'a timeout is written in hours, minutes and seconds, as in 90m or 1h30m',
+    rule: "self.matches('[1-9]') && self.matches('^([0-9]{1,3}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$')",
+    message:
+      'a timeout is written in hours, minutes and seconds, as in 90m or 1h30m; it is more than nothing, and less than 1000h',
   },
 ];
 

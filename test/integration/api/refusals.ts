@@ -36,6 +36,8 @@ const PLUGIN_PATH = '/var/lib/kubelet/device-plugins is reserved: the operator m
 const ABSOLUTE = 'a mount path must be absolute and free of ..: write it in full';
 export const MAX_UNAVAILABLE =
   'write how many nodes may be without the module at once: a number from 1, or a percentage from 1% to 100%';
+const TIMEOUT =
+  'a timeout is written in hours, minutes and seconds, as in 90m or 1h30m; it is more than nothing, and less than 1000h';
 const LABEL_VALUE =
   'not a valid label value, so no node can match: write at most 63 letters, digits, - _ or ., with a letter or digit at both ends';
 const LABEL_KEY = 'is not a valid label key, so no node can match: write [prefix/]name as it stands on the nodes';
@@ -260,10 +262,28 @@ const BUILDS: readonly Refusal[] = [
     sentence: 'supported values: "Equal", "Exists"',
   },
   {
+    what: 'a key in the selector of a build that no label can have',
+    module: build({ dockerfile: 'FROM x', selector: { 'disk type': 'ssd' } }),
+    field: 'spec.kernelMappings[0].build.selector',
+    sentence: `"disk type" ${LABEL_KEY}`,
+  },
+  {
+    what: 'a value in the selector of a build that no label can have',
+    module: build({ dockerfile: 'FROM x', selector: { disk: 'a b' } }),
+    field: 'spec.kernelMappings[0].build.selector[disk]',
+    sentence: LABEL_VALUE,
+  },
+  ...['0s', '0h0m', '1000h', '600000h', '1000000s'].map((timeout) => ({
+    what: `a timeout of ${timeout}`,
+    module: build({ dockerfile: 'FROM x', timeout }),
+    field: 'spec.kernelMappings[0].build.timeout',
+    sentence: TIMEOUT,
+  })),
+  {
     what: 'a timeout that is no duration',
     module: build({ dockerfile: 'FROM x', timeout: '90 minutes' }),
     field: 'spec.kernelMappings[0].build.timeout',
-    sentence: 'a timeout is written in hours, minutes and seconds, as in 90m or 1h30m',
+    sentence: TIMEOUT,
   },
 ];
 
