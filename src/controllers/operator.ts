@@ -62,7 +62,10 @@ export class Operator {
   constructor(options: OperatorOptions) {
     const { client, caches, log, metrics, clock, builds } = options;
     this.#caches = caches;
-    const desk = new LabelDesk((nodeName) => this.#nodes.enqueue(nodeName));
+    const desk = new LabelDesk(
+      (nodeName) => this.#nodes.enqueue(nodeName),
+      (moduleKey) => this.#modules.enqueue(moduleKey),
+    );
     const images = new ImageDesk(
       () => this.#images.enqueue(ALL_BUILDS),
       (moduleKey) => this.#modules.enqueue(moduleKey),

@@ -397,6 +397,7 @@ export function aSnapshot(module: Module): SnapshotBuilder {
     refusals: new Map(),
     selectorMemory: { selector: spec.selector, unmatched: new Map() },
     marksAsked: new Set(),
+    nodeRefusals: new Map(),
     builds: NOTHING_BUILT,
     options: OPTIONS,
   });
@@ -440,6 +441,11 @@ export class SnapshotBuilder {
   withRefusal(daemonSetUID: string, message: string): SnapshotBuilder {
     const refusal: RefusalRecord = { metadata: { name: 'refusal' }, daemonSetUID, message, at: '' };
     return this.with({ refusals: new Map([...this.#snapshot.refusals, [daemonSetUID, refusal]]) });
+  }
+
+  /** What is due on the node is refused in these words. */
+  withNodeRefusal(node: string, sentence: string): SnapshotBuilder {
+    return this.with({ nodeRefusals: new Map([[node, sentence]]) });
   }
 
   /** Nodes whose replacement the plan before asked for. */

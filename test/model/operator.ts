@@ -48,7 +48,10 @@ export interface Planned {
 export class SimulatedOperator {
   readonly #cluster: SimulatedCluster;
   readonly #options: ModuleOptions;
-  readonly #desk = new LabelDesk(() => undefined);
+  readonly #desk = new LabelDesk(
+    () => undefined,
+    () => undefined,
+  );
   readonly #deletingPods = new Set<string>();
   #module: Module | undefined;
   #nodes = new Map<string, Node>();
@@ -167,6 +170,7 @@ export class SimulatedOperator {
       selectorMemory: observeSelector(this.#selector, spec.selector, nodes, keys.load, nowMs),
       // A patch of a Node is written at once here, or not at all.
       marksAsked: new Set(),
+      nodeRefusals: new Map(),
       builds: NOTHING_BUILT,
       options: this.#options,
     };

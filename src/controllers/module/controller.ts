@@ -165,7 +165,7 @@ export class ModuleReconciler {
       return;
     }
     const memory = this.#memoryOf(key, module);
-    const next = unloadingStatus(module, describeStep(step), clock.now());
+    const next = unloadingStatus(module, describeStep(step, desk.refusals), clock.now());
     const statusDueInMs = await this.#writeStatusOf(
       module,
       next,
@@ -246,6 +246,7 @@ export class ModuleReconciler {
       ...objects,
       refusals,
       selectorMemory: observeSelector(remembered, spec.selector, nodes, keys.load, nowMs),
+      nodeRefusals: desk.refusals,
       marksAsked: marksIn(desk.requestsOf(key), keys),
       builds: {
         records: caches.builds

@@ -148,7 +148,7 @@ it('status names the pod and the node that still unload, since when, and until w
     ...loaderPod,
     metadata: { ...loaderPod.metadata, deletionTimestamp: '2026-05-04T10:05:00Z', deletionGracePeriodSeconds: 300 },
   };
-  const step = describeStep({ kind: 'wait-for-pods', role: 'module-loader', pods: [stopping] });
+  const step = describeStep({ kind: 'wait-for-pods', role: 'module-loader', pods: [stopping] }, new Map());
   expect(step).toMatch(
     /loader pod \S+ on node n1 to stop since 2026-05-04T10:00:00Z, which has until 2026-05-04T10:05:00Z\./,
   );

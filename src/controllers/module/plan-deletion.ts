@@ -67,7 +67,7 @@ function clearLabels({ nodes, keys }: DeletionSnapshot): DeletionStep | undefine
 }
 
 /** What status says while the step is under way. */
-export function describeStep(step: DeletionStep): string {
+export function describeStep(step: DeletionStep, nodeRefusals: ReadonlyMap<string, string>): string {
   switch (step.kind) {
     case 'delete-daemonsets':
       return 'The Module is being deleted: its DaemonSets are being removed.';
@@ -80,8 +80,11 @@ export function describeStep(step: DeletionStep): string {
       const more = step.pods.length > 1 ? ` and ${step.pods.length - 1} more` : '';
       return `The Module is being deleted: waiting for ${what} pod ${first.metadata.name} on node ${first.node}${more} to stop${timeOf(first)}.`;
     }
-    case 'clear-labels':
-      return 'The Module is being deleted: its labels are being taken off the nodes.';
+    case 'clear-labels': {
+      const refused = [...step.requests.keys()].find((name) => nodeRefusals.has(name));
+      const why = refused === undefined ? '' : ` On node ${refused} that is refused: ${nodeRefusals.get(refused)}`;
+      return `The Module is being deleted: its labels are being taken off the nodes.${why}`;
+    }
     case 'release':
       return 'The Module is unloaded.';
   }

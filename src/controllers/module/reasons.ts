@@ -110,7 +110,8 @@ export const CONDITION_REASONS: readonly ReasonDoc[] = [
   },
   {
     reason: 'WriteRefused',
-    meaning: 'The API server refuses a DaemonSet of this Module; the message has its sentence.',
+    meaning:
+      'The API server refuses a DaemonSet of this Module, or its labels on a node; the message has its sentence.',
     nextStep: 'Correct the field that the sentence names, or allow the write.',
   },
   {

@@ -62,6 +62,8 @@ export interface ModuleSnapshot {
   readonly selectorMemory: SelectorMemory;
   /** Nodes whose `replacing` mark the plan before asked for, whether it is written or not. */
   readonly marksAsked: ReadonlySet<string>;
+  /** By node: why the API server does not take what is due there. */
+  readonly nodeRefusals: ReadonlyMap<string, string>;
   readonly builds: BuildsWorld;
   readonly options: ModuleOptions;
 }

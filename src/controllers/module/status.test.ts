@@ -265,6 +265,16 @@ describe('the conditions of a Module', () => {
     }
   });
 
+  it('say that a node cannot be labelled, in the words of the server, while something is due there', () => {
+    const sentence = 'admission policy node-labels denied the request';
+    const world = worldOf().withNodes(aGpuNode('n1').holding(keys)).withLoaderPods(aRunningLoader('n1'));
+    const status = statusOf(world.withNodeRefusal('n1', sentence));
+    expect(outline(status)).toBe('Ready=False/WriteRefused Progressing=True/WriteRefused Degraded=True/WriteRefused');
+    expect(verdicts(status)['Degraded']?.message).toContain(`node n1 cannot be labelled: ${sentence}`);
+    // Of a node on which all is as it should be an old refusal says nothing.
+    expect(statusOf(loadedWorld.withNodeRefusal('n1', sentence))).toEqual(statusOf(loadedWorld));
+  });
+
   it('are about the generation that was read', () => {
     const status = statusOf(worldOf(base, { metadata: { generation: 7 } }));
     expect(status.observedGeneration).toBe(7);

@@ -71,11 +71,21 @@ export function summarise(
   for (const node of plan.nodes) {
     const { kernel } = node;
     if (kernel === undefined) continue;
-    const state = nodeState(node, worldOf(kernel, daemonSets, snapshot, problems));
+    const state =
+      refusedState(snapshot, plan, node) ?? nodeState(node, worldOf(kernel, daemonSets, snapshot, problems));
     if (state === undefined) continue;
     addNode(summaries, kernel, node, state);
   }
   return [...summaries.values()].sort((a, b) => (a.kernel.key < b.kernel.key ? -1 : 1));
+}
+
+/** What the plan wants there stands in the plan alone, however often it is planned. */
+function refusedState({ nodeRefusals }: ModuleSnapshot, plan: ModulePlan, { node }: NodePlan): NodeState | undefined {
+  const name = node.metadata.name ?? '';
+  const sentence = plan.nodeRequests.has(name) ? nodeRefusals.get(name) : undefined;
+  return sentence === undefined
+    ? undefined
+    : { state: 'WriteRefused', message: `node ${name} cannot be labelled: ${sentence}` };
 }
 
 function worldOf(

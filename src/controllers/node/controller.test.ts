@@ -28,7 +28,15 @@ async function patchesOf(node: Node, watchNamespaces: readonly string[] = []): P
   const client = stub.client();
   const caches = createCaches(client, { engine: ENGINE, namespaces: watchNamespaces });
   caches.nodes.absorb(node);
-  const reconciler = new NodeReconciler(client, caches, new LabelDesk(() => undefined), watchNamespaces);
+  const reconciler = new NodeReconciler(
+    client,
+    caches,
+    new LabelDesk(
+      () => undefined,
+      () => undefined,
+    ),
+    watchNamespaces,
+  );
   const context = { signal: new AbortController().signal, log: captureLog().log, reconcileID: 'test' };
   await reconciler.reconcile(node.metadata.name ?? '', context);
   return patches;

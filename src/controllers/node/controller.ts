@@ -1,7 +1,7 @@
 import { loadedAnnotation, loadLabel, namespaceOfKey, readyLabel } from '../../api/labels.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { NODES } from '../../kube/core.ts';
-import { isConflict, isNotFound } from '../../kube/errors.ts';
+import { isConflict, isForbidden, isInvalid, isNotFound } from '../../kube/errors.ts';
 import type { ReconcileContext } from '../../runtime/controller.ts';
 import type { Caches } from '../caches.ts';
 import type { LabelDesk } from './label-desk.ts';
@@ -31,17 +31,21 @@ export class NodeReconciler {
   async reconcile(name: string, { signal, log }: ReconcileContext): Promise<void> {
     const node = this.#caches.nodes.store.get(name);
     // Also one that is being deleted: who drains it, as Karpenter does, may keep it for days, and pods of ours run on it until the end.
-    if (node === undefined) return;
+    if (node === undefined) return this.#desk.settled(name);
     const claimed = this.#claimedKeys();
     const patch = planNodePatch(node, this.#desk.dueOn(node), (key) => this.#isOurs(key) && !claimed.has(key));
-    if (patch === undefined) return;
+    if (patch === undefined) return this.#desk.settled(name);
     // The uid makes it a patch of this very Node: one that was deleted and registered again starts from nothing.
     const body = { metadata: { uid: node.metadata.uid, ...patch } };
     try {
       this.#caches.nodes.absorb(await this.#client.patch(NODES, { name }, { type: 'merge', body }, { signal }));
+      this.#desk.settled(name);
       log.debug({ patch }, 'node patched');
     } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) throw error;
+      if (isNotFound(error) || isConflict(error)) return;
+      // A policy or a webhook that says no goes on saying so; what the server could not do for once is tried again and told by nobody.
+      if (isForbidden(error) || isInvalid(error)) this.#desk.refused(name, error.sentence);
+      throw error;
     }
   }
 

@@ -7,12 +7,29 @@ const node = aNode('n1').running('5.4.0').booted('boot-1');
 const patch = (label: string): NodePatch => ({ labels: { [label]: '' }, annotations: {} });
 const request = (label: string, built = node) => new Map([['n1', requestFor(built.build(), patch(label))]]);
 
-function aDesk(): { readonly desk: LabelDesk; readonly woken: string[] } {
+function aDesk(): { readonly desk: LabelDesk; readonly woken: string[]; readonly told: string[] } {
   const woken: string[] = [];
-  return { desk: new LabelDesk((name) => woken.push(name)), woken };
+  const told: string[] = [];
+  const desk = new LabelDesk(
+    (name) => woken.push(name),
+    (key) => told.push(key),
+  );
+  return { desk, woken, told };
 }
 
 describe('the label desk', () => {
+  it('tells the Modules of a refusal once, those that want something on the node, and forgets it when that is settled', () => {
+    const { desk, told } = aDesk();
+    desk.publish('ns/a', request('x'));
+    desk.publish('ns/b', new Map([['n2', requestFor(aNode('n2').build(), patch('y'))]]));
+    desk.refused('n1', 'no');
+    desk.refused('n1', 'no');
+    expect([told, [...desk.refusals]]).toEqual([['ns/a'], [['n1', 'no']]]);
+    desk.refused('n1', 'not so');
+    desk.settled('n1');
+    expect([told, [...desk.refusals]]).toEqual([['ns/a', 'ns/a'], []]);
+  });
+
   it('wakes every node for which something is due', () => {
     const { desk, woken } = aDesk();
     const other = aNode('n2').build();

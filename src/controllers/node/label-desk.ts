@@ -19,10 +19,31 @@ export function requestFor(node: Node, patch: NodePatch): NodeRequest {
  */
 export class LabelDesk {
   readonly #byModule = new Map<string, ReadonlyMap<string, NodeRequest>>();
+  /** By node: why the API server does not take its patch. */
+  readonly #refusals = new Map<string, string>();
   readonly #onDue: (nodeName: string) => void;
+  readonly #onRefused: (moduleKey: string) => void;
 
-  constructor(onDue: (nodeName: string) => void) {
+  /** @param onRefused told of each Module that wants something on a node whose patch was refused, when it is another refusal than before */
+  constructor(onDue: (nodeName: string) => void, onRefused: (moduleKey: string) => void) {
     this.#onDue = onDue;
+    this.#onRefused = onRefused;
+  }
+
+  /** The API server refuses what is due on the node, in its words. */
+  refused(nodeName: string, sentence: string): void {
+    if (this.#refusals.get(nodeName) === sentence) return;
+    this.#refusals.set(nodeName, sentence);
+    for (const [moduleKey, requests] of this.#byModule) if (requests.has(nodeName)) this.#onRefused(moduleKey);
+  }
+
+  /** Nothing is due there any more, or it has been taken. What changes on the Node wakes its Modules. */
+  settled(nodeName: string): void {
+    this.#refusals.delete(nodeName);
+  }
+
+  get refusals(): ReadonlyMap<string, string> {
+    return this.#refusals;
   }
 
   /** Replaces all that `moduleKey` wanted. */

@@ -4,12 +4,31 @@ import { describe, expect, it } from 'vitest';
 import { FINALIZER } from '../../../src/api/labels.ts';
 import { MODULES } from '../../../src/api/module.ts';
 import { DAEMONSETS } from '../../../src/kube/core.ts';
+import type { KubeObject } from '../../../src/kube/objects.ts';
+import { defineResource } from '../../../src/kube/resources.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { QUOTAS } from '../../harness/quotas.ts';
 import { CRASH_MESSAGE } from '../../harness/stages.ts';
+
+interface Specified extends KubeObject {
+  readonly spec: unknown;
+}
+
+const POLICIES = defineResource<Specified>({
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  kind: 'ValidatingAdmissionPolicy',
+  plural: 'validatingadmissionpolicies',
+  namespaced: false,
+});
+const BINDINGS = defineResource<Specified>({
+  ...POLICIES,
+  kind: 'ValidatingAdmissionPolicyBinding',
+  plural: 'validatingadmissionpolicybindings',
+});
 
 const KERNEL = '6.1.0-50-cloud-amd64';
 const OTHER = '6.1.0-56-cloud-amd64';
@@ -132,6 +151,42 @@ describe('a Module says why it is not done', () => {
     await kmm.edit(ref, { moduleLoader: { ports: [{ containerPort: 7_000 }] } });
     await kmm.untilLoaded(ref, 1);
     await kmm.untilCondition(ref, { type: 'Degraded', status: 'False' });
+  });
+
+  it('when the API server refuses its labels on a node, in its words, and goes on when it takes them', async () => {
+    const { admin } = kmm.cluster;
+    const metadata = { name: 'no-labels.kmm.test' };
+    const [node = ''] = await kmm.addNodes('guarded', nodesOf('guarded'), KERNEL);
+    await admin.create(POLICIES, {
+      metadata,
+      spec: {
+        matchConstraints: {
+          resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['nodes'] }],
+        },
+        validations: [
+          {
+            expression: `object.metadata.name != '${node}' || !object.metadata.labels.exists(key, key.endsWith('.load'))`,
+            message: 'nobody loads anything here',
+          },
+        ],
+      },
+    });
+    await admin.create(BINDINGS, { metadata, spec: { policyName: metadata.name, validationActions: ['Deny'] } });
+    const probe = ['label', 'node', node, 'probe.load=', '--dry-run=server'];
+    // A policy counts a moment after it was made.
+    await eventually(
+      async () => {
+        expect((await kmm.controlPlane.tryKubectl(probe)).stderr).toContain('nobody loads anything here');
+      },
+      { what: 'the policy to count' },
+    );
+    const ref = await kmm.apply(aModule('guarded').inNamespace(await kmm.cluster.freshNamespace()));
+    await kmm.untilCondition(ref, { type: 'Degraded', status: 'True', reason: 'WriteRefused' });
+    expect(await messageOf(ref, 'Ready')).toMatch(/node guarded-0 cannot be labelled: .*nobody loads anything here/);
+    await kmm.untilEvent(ref, { type: 'Warning', reason: 'WriteRefused' });
+    await admin.delete(BINDINGS, metadata);
+    await admin.delete(POLICIES, metadata);
+    await kmm.untilLoaded(ref, 1);
   });
 
   it('when its device plugin does not run', async () => {
