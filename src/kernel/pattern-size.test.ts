@@ -25,6 +25,17 @@ describe('programSizeOf', () => {
     },
   );
 
+  // It must not itself be what a hostile pattern holds up: where each letter may be read in two ways, these do not come to an end.
+  it.each(['[\\\\', '[\\]', '[:', '[[:', '[[:a:]', '[^]', '\\p{', '\\Q', '(?a', '{1', '{1,', '((', 'a{9}'])(
+    'is done with the longest pattern that is %s again and again',
+    (part) => {
+      const source = part.repeat(1_024 / part.length);
+      expect(programSizeOf(source)).toBeGreaterThan(0);
+      expect(programSizeOf(`[${source}`)).toBeGreaterThan(0);
+      expect(programSizeOf(`${source}]`)).toBeGreaterThan(0);
+    },
+  );
+
   it('is never less than what RE2 makes of a pattern', () => {
     const letters = fc.constantFrom(
       'a',
