@@ -5,7 +5,7 @@ import { ImageMetrics } from './image/metrics.ts';
 import type { ModuleMemory } from './module/memory.ts';
 import type { ModulePlan } from './module/plan.ts';
 import type { NodePlan } from './module/plan-nodes.ts';
-import type { WithheldReason } from './module/plan-placement.ts';
+import { SKIPPING_REASONS } from './module/plan-placement.ts';
 
 /** Our own metrics; those of the runtime are in `runtime/metrics.ts`. */
 const METRICS = {
@@ -156,8 +156,6 @@ function forgetGoneNodes(waiting: Map<string, number>, nodes: readonly NodePlan[
   for (const name of waiting.keys()) if (!present.has(name)) waiting.delete(name);
 }
 
-const SKIPPED_REASONS: ReadonlySet<WithheldReason> = new Set(['Tainted', 'NodeNotReady', 'KernelUnknown']);
-
 /** A node that is down, or that a taint keeps from the module, is skipped whatever else it waits for: nobody is told that it waits for long. */
 function stateLabel({ placement, ready, record, outdated, alive }: NodePlan): NodeStateLabel | undefined {
   switch (placement.verdict) {
@@ -167,7 +165,7 @@ function stateLabel({ placement, ready, record, outdated, alive }: NodePlan): No
       return alive ? 'leaving' : 'skipped';
     case 'withheld':
       if (placement.why === 'NoKernelMapping') return 'unmapped';
-      return !alive || placement.taintedToo === true || SKIPPED_REASONS.has(placement.why) ? 'skipped' : 'waiting';
+      return !alive || placement.taintedToo === true || SKIPPING_REASONS.has(placement.why) ? 'skipped' : 'waiting';
     case 'placed':
     case 'grace':
       if (ready) return outdated ? 'outdated' : 'loaded';

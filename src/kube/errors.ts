@@ -99,6 +99,11 @@ export function isInvalid(error: unknown): error is ApiError {
   return error instanceof ApiError && error.status === 422 && !isOfOtherUid(error);
 }
 
+/** The server does not take this write, by its own rules, a policy's or a webhook's: what it says is for a person to mend. */
+export function isRefusal(error: unknown): error is ApiError {
+  return isForbidden(error) || isInvalid(error);
+}
+
 export function isUnauthorized(error: unknown): error is ApiError {
   return error instanceof ApiError && error.status === 401;
 }

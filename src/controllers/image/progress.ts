@@ -62,11 +62,9 @@ export function progressOf(
     if (remembered !== undefined) return remembered;
   }
   const attempts = found?.attempt ?? ofStatus?.attempts ?? 0;
-  const [leaving] = found === undefined ? ofKey : [found];
+  const before = found ?? ofKey[0];
   const message =
-    leaving === undefined
-      ? 'waiting for its turn to be built'
-      : `waiting for pod ${leaving.pod} of the try before to go`;
+    before === undefined ? 'waiting for its turn to be built' : `waiting for pod ${before.pod} of the try before to go`;
   return { phase: 'Queued', attempts, message };
 }
 

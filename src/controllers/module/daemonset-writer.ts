@@ -1,7 +1,7 @@
 import type { Module } from '../../api/module.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { DAEMONSETS, type DaemonSet } from '../../kube/core.ts';
-import { isAlreadyExists, isForbidden, isInvalid, isNotFound } from '../../kube/errors.ts';
+import { isAlreadyExists, isNotFound, isRefusal } from '../../kube/errors.ts';
 import { refOf } from '../../kube/paths.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Caches } from '../caches.ts';
@@ -41,7 +41,7 @@ export class DaemonSetWriter {
     try {
       return { name, ...(await this.#carryOut(action, context)) };
     } catch (error) {
-      if (isForbidden(error) || isInvalid(error)) {
+      if (isRefusal(error)) {
         return { name, problem: { state: 'WriteRefused', message: error.message } };
       }
       return { name, error };

@@ -41,6 +41,9 @@ export type WithheldReason =
   | 'WaitingForImage'
   | 'OldLoaderStillThere';
 
+/** Reasons that lie in the node itself: it is left out, whatever the Module would have for it. */
+export const SKIPPING_REASONS: ReadonlySet<WithheldReason> = new Set(['Tainted', 'NodeNotReady', 'KernelUnknown']);
+
 export type LeavingReason = 'SelectorEdited' | 'LabelVanished' | 'NoKernelMapping' | 'KernelChanged';
 
 /**

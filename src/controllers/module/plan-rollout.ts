@@ -53,9 +53,9 @@ export function planRollout(
   );
   const placed = plans.filter(({ load, placement }) => load !== undefined && placement.verdict !== 'leaving');
   const budget = resolveBudget(maxUnavailable, placed.length);
+  const isAsked = ({ node }: NodePlan): boolean => marksAsked.has(node.metadata.name ?? '');
   // A node that is done uses the budget until its ready label is back: patches of two nodes are written side by side, and the next node's
   // could arrive first.
-  const isAsked = ({ node }: NodePlan): boolean => marksAsked.has(node.metadata.name ?? '');
   let free =
     budget -
     placed.filter((plan) => plan.alive && (isReplacing(plan) || plan.markedReplacing === true || isAsked(plan))).length;

@@ -11,6 +11,7 @@ import {
 import type { ModulePlan } from './plan.ts';
 import type { KernelPlan } from './plan-kernels.ts';
 import type { NodePlan } from './plan-nodes.ts';
+import { SKIPPING_REASONS } from './plan-placement.ts';
 import { STATES, type State } from './reasons.ts';
 import type { ModuleSnapshot } from './snapshot.ts';
 
@@ -47,8 +48,7 @@ export function count(plan: ModulePlan): Counts {
     if (placement.verdict === 'withheld') {
       matching += 1;
       if (placement.why === 'NoKernelMapping') unmapped += 1;
-      else if (placement.why === 'Tainted' || placement.why === 'NodeNotReady' || placement.why === 'KernelUnknown')
-        skipped += 1;
+      else if (SKIPPING_REASONS.has(placement.why)) skipped += 1;
       else desired += 1;
     } else if (placement.verdict === 'placed') {
       matching += 1;

@@ -1,7 +1,7 @@
 import { loadedAnnotation, loadLabel, namespaceOfKey, readyLabel } from '../../api/labels.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { NODES } from '../../kube/core.ts';
-import { isConflict, isForbidden, isInvalid, isNotFound } from '../../kube/errors.ts';
+import { isConflict, isNotFound, isRefusal } from '../../kube/errors.ts';
 import type { ReconcileContext } from '../../runtime/controller.ts';
 import type { Caches } from '../caches.ts';
 import type { LabelDesk } from './label-desk.ts';
@@ -44,7 +44,7 @@ export class NodeReconciler {
     } catch (error) {
       if (isNotFound(error) || isConflict(error)) return;
       // A policy or a webhook that says no goes on saying so; what the server could not do for once is tried again and told by nobody.
-      if (isForbidden(error) || isInvalid(error)) this.#desk.refused(name, error.sentence);
+      if (isRefusal(error)) this.#desk.refused(name, error.sentence);
       throw error;
     }
   }

@@ -14,10 +14,13 @@ const VALUED_LISTS: ReadonlySet<string> = new Set(['env', 'buildArgs', 'httpHead
 /** Maps that volume drivers are given, which may hold credentials. */
 const SECRET_MAPS: ReadonlySet<string> = new Set(['volumeAttributes', 'options', 'stringData', 'data']);
 /** What stands next in a command is its value: `--token`, `-password`, `--tls-private-key`. */
-const SECRET_FLAG = /^--?[\w.-]*(?:pass(?:word|wd|phrase)?|token|secret|credentials?|key)$/i;
+const FLAG = String.raw`--?[\w.-]*(?:pass(?:word|wd|phrase)?|token|secret|credentials?|key)`;
+const SECRET_FLAG = new RegExp(`^${FLAG}$`, 'i');
 /** The same within one text, as in the script of `sh -c`. */
-const SECRET_FLAG_IN_TEXT =
-  /((?<![\w.-])--?[\w.-]*(?:pass(?:word|wd|phrase)?|token|secret|credentials?|key)(?:[ \t]|\\\n){1,16})("[^"\n]{1,1024}"|'[^'\n]{1,1024}'|[^\s"'-]\S{0,1023})/gi;
+const SECRET_FLAG_IN_TEXT = new RegExp(
+  String.raw`((?<![\w.-])${FLAG}(?:[ \t]|\\\n){1,16})("[^"\n]{1,1024}"|'[^'\n]{1,1024}'|[^\s"'-]\S{0,1023})`,
+  'gi',
+);
 const SECRET_KEY = /pass(word|phrase)?$|token$|credential|secret$|apikey$/i;
 
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
