@@ -3,9 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { EXIT_CODES } from '../build/pipeline/failure.ts';
 import { BUILD_FILES_ROOT } from '../build/pipeline/files.ts';
-import { runPipeline, STAGES, type Stage } from '../build/pipeline/pipeline.ts';
+import { runPipeline } from '../build/pipeline/pipeline.ts';
 import { ownWay } from '../build/pipeline/privileges.ts';
 import { encodeReport, type Report } from '../build/pipeline/report.ts';
+import { STAGES, type Stage } from '../build/pipeline/stages.ts';
 import { filePath, helpText, type OptionDefinitions, oneOf, readCommandLine, type ValueKind } from './options.ts';
 
 interface BuildImageOptions {

@@ -1,5 +1,6 @@
 import { REGISTRY_CA_ANNOTATION, REQUEST_ANNOTATION } from '../../src/build/engines/pod.ts';
 import { parseBuildRequest } from '../../src/build/pipeline/request.ts';
+import { CONTAINER_STAGES } from '../../src/build/pipeline/stages.ts';
 import { isRecord } from '../../src/kernel/json-record.ts';
 import type { Container, Pod, VolumeMount } from '../../src/kube/core.ts';
 import type { AdminClient } from './admin.ts';
@@ -62,11 +63,12 @@ export class BuildKubelet {
       const stages = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
       for (const container of stages) {
         const { name } = container;
-        if (name !== 'build' && name !== 'sign' && name !== 'push') throw new Error(`${name} is no stage of a build`);
+        const stage = CONTAINER_STAGES.find((known) => known === name);
+        if (stage === undefined) throw new Error(`${name} is no stage of a build`);
         await build.mount(request, await this.#mounted(pod, container));
         await this.#mountSecrets(build, pod, container.volumeMounts ?? []);
-        await this.#pods.enter(pod, name);
-        const { report } = await build.run(name);
+        await this.#pods.enter(pod, stage);
+        const { report } = await build.run(stage);
         if (report.result === 'failed') return await this.#pods.fail(pod, report);
         if (report.result !== 'passed') return await this.#pods.succeed(pod, report);
       }

@@ -1,11 +1,10 @@
 import { IMAGE_BUILD_ROLE, MODULE_NAME_LABEL, ROLE_LABEL } from '../../src/api/labels.ts';
 import { EXIT_CODES } from '../../src/build/pipeline/failure.ts';
 import { encodeReport, type ImageReport, type Report } from '../../src/build/pipeline/report.ts';
+import type { ContainerStage } from '../../src/build/pipeline/stages.ts';
 import { type ContainerState, type ContainerStatus, PODS, type Pod } from '../../src/kube/core.ts';
 import { type AdminClient, isNotFound } from './admin.ts';
 import { eventually } from './eventually.ts';
-
-type Stage = 'build' | 'sign' | 'push';
 
 /** What a kubelet reports of build pods, written by a test: kwok leaves them alone (stages.ts). */
 export class BuildPods {
@@ -42,7 +41,7 @@ export class BuildPods {
   }
 
   /** The stage runs; those before it have passed. */
-  async enter(pod: Pod, stage: Stage): Promise<void> {
+  async enter(pod: Pod, stage: ContainerStage): Promise<void> {
     const passed = encodeReport({ result: 'passed', durations: { build: 20 } });
     await this.#write(pod, stage === 'push' ? 'Running' : 'Pending', (name) => {
       const order = stagesOf(pod).indexOf(name) - stagesOf(pod).indexOf(stage);
@@ -59,7 +58,7 @@ export class BuildPods {
   /** The first stage fails, in the pipeline's own way. */
   async fail(pod: Pod, report: Extract<Report, { result: 'failed' }>): Promise<void> {
     await this.#write(pod, 'Failed', (name) =>
-      name === 'build'
+      name === stagesOf(pod)[0]
         ? ended(EXIT_CODES[report.cause], encodeReport(report))
         : { waiting: { reason: 'PodInitializing' } },
     );

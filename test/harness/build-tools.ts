@@ -7,6 +7,7 @@ import { dirname, join, relative } from 'node:path';
 import { BUILD_FILES_ROOT, buildFiles } from '../../src/build/pipeline/files.ts';
 import { decodeReport, type Report } from '../../src/build/pipeline/report.ts';
 import type { BuildRequest } from '../../src/build/pipeline/request.ts';
+import type { Stage } from '../../src/build/pipeline/stages.ts';
 import { eventually } from './eventually.ts';
 import { signalProcess } from './processes.ts';
 import { PROGRAM } from './program.ts';
@@ -122,7 +123,7 @@ export class BuildPod {
   }
 
   /** Runs it to its end. */
-  async run(stage: 'all' | 'build' | 'sign' | 'push' = 'all'): Promise<BuildRun> {
+  async run(stage: Stage = 'all'): Promise<BuildRun> {
     const { child, log } = await this.#start(stage);
     const code = await exitOf(child);
     return { code, log: log(), report: await this.#report(log()) };

@@ -15,11 +15,11 @@ const SIGN = { keySecret: { name: 'key' }, certSecret: { name: 'cert' } };
 const registry: BuildRegistry = { hosts: HOSTS, audience: 'kmm-registry', authority: () => AUTHORITY };
 const pods = buildPods(registry);
 
-function podOf(mapping: Mapping): Pod {
+function podOf(mapping: Mapping, of: BuildRegistry = registry): Pod {
   return buildPod(aBuild({ mapping }), {
     builderImage: 'b',
     isolation: () => ({ kind: 'user-namespace' }),
-    registry,
+    registry: of,
   });
 }
 
@@ -65,6 +65,39 @@ describe("a build whose image lives in the cluster's registry", () => {
     ['nowhere, for an image of another registry', BUILDING, []],
   ])('has it %s', (_where, mapping, stages) => {
     expect(withToken(podOf(mapping))).toEqual(stages);
+  });
+
+  it.each<[string, Mapping, string[], string[]]>([
+    ['beside the Dockerfile, where layers are kept', OURS, ['build', 'push'], ['build', 'push']],
+    [
+      'never where a Dockerfile could push what is to be signed, so a container of its own looks the image up',
+      { ...OURS, sign: SIGN },
+      ['check', 'build', 'sign', 'push'],
+      ['check', 'push'],
+    ],
+    [
+      'likewise without a cache',
+      { ...OURS, build: { dockerfile: 'FROM x', cache: false } },
+      ['check', 'build', 'push'],
+      ['check', 'push'],
+    ],
+  ])('that lets nobody read without a token has it %s', (_where, mapping, stages, stagesWith) => {
+    const pod = podOf(mapping, { hosts: HOSTS, authority: () => undefined });
+    const { initContainers = [], containers = [] } = pod.spec ?? {};
+    expect([...initContainers, ...containers].map(({ name, args }) => [name, args])).toEqual(
+      stages.map((stage) => [stage, ['build-image', '--stage', stage]]),
+    );
+    expect(withToken(pod)).toEqual(stagesWith);
+  });
+
+  it('gives the container that looks the image up all that decides its key, and nothing of the build’s', () => {
+    const git = { url: 'https://git.test/kmod.git', secret: { name: 'git' }, caConfigMap: { name: 'git-authority' } };
+    const mapping = { ...OURS, build: { git, secrets: [{ name: 'licence' }] }, sign: SIGN };
+    const pod = podOf(mapping, { hosts: HOSTS, authority: () => undefined });
+    const mounts = (stage: string) =>
+      pod.spec?.initContainers?.find(({ name }) => name === stage)?.volumeMounts?.map(({ name }) => name) ?? [];
+    expect(mounts('check')).toEqual(expect.arrayContaining(['git-secret', 'git-ca', 'sign-cert', 'push-secret']));
+    expect(mounts('check')).not.toEqual(expect.arrayContaining([expect.stringMatching(/^build-secret|^sign-key/)]));
   });
 
   it('signs an image that is there by the same name', () => {

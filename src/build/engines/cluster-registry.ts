@@ -1,5 +1,6 @@
 import { asPulled, asPushed, type ClusterRegistry, isInRegistry } from '../../kernel/cluster-registry.ts';
 import type { BuildRequest } from '../pipeline/request.ts';
+import type { ContainerStage } from '../pipeline/stages.ts';
 import type { BuildObservation } from './engine.ts';
 
 /** The cluster's registry as builds use it. Modules, their status and nodes know it by its other name alone. */
@@ -33,13 +34,16 @@ export function observationOfRegistry(observation: BuildObservation, { hosts }: 
 }
 
 /**
- * The stages that get a token to push with. The code of a Dockerfile, which runs in the first, is near it only where layers are kept: never
+ * The stages that get a token to push with. The code of a Dockerfile, which runs in `build`, is near it only where layers are kept: never
  * where the image is to be signed, because who has the token could push an unsigned one. Where an image that is there is signed, no
- * Dockerfile runs, and to fetch that image may take the token: OpenShift's registry lets nobody read without.
+ * Dockerfile runs, and to fetch that image may take the token: OpenShift's registry lets nobody read without. To look there whether the image
+ * has been made takes a container of its own, then.
  */
-export function stagesWithToken(request: BuildRequest, { hosts }: BuildRegistry): readonly ('build' | 'push')[] {
+export function stagesWithToken(request: BuildRequest, { hosts, audience }: BuildRegistry): readonly ContainerStage[] {
   if (!isInRegistry(hosts, request.image)) return [];
   const isNearDockerfile = request.source.kind !== 'image';
   const keepsLayers = request.cache && request.sign === undefined;
-  return keepsLayers || !isNearDockerfile ? ['build', 'push'] : ['push'];
+  if (keepsLayers || !isNearDockerfile) return ['build', 'push'];
+  const isReadByAnybody = audience !== undefined;
+  return isReadByAnybody ? ['push'] : ['check', 'push'];
 }

@@ -2,7 +2,7 @@ import { GROUP_PREFIX } from '../../api/labels.ts';
 import { type Container, PODS, type Pod, type Volume, type VolumeMount } from '../../kube/core.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { BUILD_FILES_ROOT } from '../pipeline/files.ts';
-import type { BuildRequest } from '../pipeline/request.ts';
+import type { ContainerStage } from '../pipeline/stages.ts';
 import { type BuildRegistry, observationOfRegistry, requestToRegistry, stagesWithToken } from './cluster-registry.ts';
 import {
   BUILD_SELECTOR,
@@ -102,7 +102,7 @@ export function podRecord(part: BuildPart): BuildRecord[] {
 }
 
 /**
- * The pod: a container for each stage, one after the other. The code of a Dockerfile runs in the first, which never has the key that
+ * The pod: a container for each stage, one after the other. The code of a Dockerfile runs in `build`, which never has the key that
  * signs; what it may see is what its build was given.
  */
 export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
@@ -111,7 +111,8 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
   const request = registry === undefined ? build.request : requestToRegistry(build.request, registry);
   const authority = registry?.authority();
   const security = podSecurity(options.isolation(placement.nodeSelector));
-  const container = (stage: 'build' | 'sign' | 'push', mounts: readonly VolumeMount[]): Container => ({
+  const tokenStages = registry === undefined ? [] : stagesWithToken(request, registry);
+  const container = (stage: ContainerStage, mounts: readonly VolumeMount[]): Container => ({
     name: stage,
     image: options.builderImage,
     args: ['build-image', '--stage', stage],
@@ -128,8 +129,8 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
       ...mounts,
     ],
   });
-  const volumes = [...inputVolumes(inputs, options.registriesConfigMap), ...tokenVolume(request, registry)];
-  const mountsFor = (stage: Stage): VolumeMount[] =>
+  const volumes = [...inputVolumes(inputs, options.registriesConfigMap), ...tokenVolume(tokenStages, registry)];
+  const mountsFor = (stage: ContainerStage): VolumeMount[] =>
     volumes.flatMap(({ volume, path, stages }) =>
       stages.includes(stage) ? [{ name: volume.name, mountPath: `${BUILD_FILES_ROOT}/${path}`, readOnly: true }] : [],
     );
@@ -158,6 +159,7 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
       tolerations: placement.tolerations,
       ...(inputs.pullSecret === undefined ? {} : { imagePullSecrets: [{ name: inputs.pullSecret }] }),
       initContainers: [
+        ...(tokenStages.includes('check') ? [container('check', mountsFor('check'))] : []),
         container('build', mountsFor('build')),
         ...(request.sign === undefined ? [] : [container('sign', mountsFor('sign'))]),
       ],
@@ -181,21 +183,18 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
   };
 }
 
-type Stage = 'build' | 'sign' | 'push';
-
 interface InputVolume {
   readonly volume: Volume;
   /** Below the root of the build's files. */
   readonly path: string;
-  readonly stages: readonly Stage[];
+  readonly stages: readonly ContainerStage[];
 }
 
 function annotationFile(path: string, annotation: string) {
   return { path, fieldRef: { fieldPath: `metadata.annotations['${annotation}']` } };
 }
 
-function tokenVolume(request: BuildRequest, registry: BuildRegistry | undefined): InputVolume[] {
-  const stages = registry === undefined ? [] : stagesWithToken(request, registry);
+function tokenVolume(stages: readonly ContainerStage[], registry: BuildRegistry | undefined): InputVolume[] {
   if (registry === undefined || stages.length === 0) return [];
   const { audience } = registry;
   const serviceAccountToken = {
@@ -211,12 +210,22 @@ function tokenVolume(request: BuildRequest, registry: BuildRegistry | undefined)
 
 function inputVolumes(inputs: BuildInputs, registriesConfigMap: string | undefined): InputVolume[] {
   const volumes: InputVolume[] = [];
-  const secret = (name: string, secretName: string | undefined, stages: readonly Stage[], path = name): void => {
+  const secret = (
+    name: string,
+    secretName: string | undefined,
+    stages: readonly ContainerStage[],
+    path = name,
+  ): void => {
     // 0400: only root, whom the tools run as. The kubelet waits for a Secret that is not there yet.
     if (secretName !== undefined)
       volumes.push({ volume: { name, secret: { secretName, defaultMode: 0o400 } }, path, stages });
   };
-  const configMap = (name: string, configMapName: string | undefined, stages: readonly Stage[], optional = false) => {
+  const configMap = (
+    name: string,
+    configMapName: string | undefined,
+    stages: readonly ContainerStage[],
+    optional = false,
+  ) => {
     if (configMapName !== undefined)
       volumes.push({
         volume: { name, configMap: { name: configMapName, ...(optional ? { optional } : {}) } },
@@ -224,17 +233,17 @@ function inputVolumes(inputs: BuildInputs, registriesConfigMap: string | undefin
         stages,
       });
   };
-  configMap('dockerfile', inputs.dockerfileConfigMap, ['build']);
-  secret('git-secret', inputs.gitSecret, ['build']);
-  configMap('git-ca', inputs.gitCAConfigMap, ['build']);
+  configMap('dockerfile', inputs.dockerfileConfigMap, ['check', 'build']);
+  secret('git-secret', inputs.gitSecret, ['check', 'build']);
+  configMap('git-ca', inputs.gitCAConfigMap, ['check', 'build']);
   secret('pull-secret', inputs.pullSecret, ['build']);
   // The build looks whether the image is there, and keeps layers beside it.
-  secret('push-secret', inputs.pushSecret, ['build', 'push']);
+  secret('push-secret', inputs.pushSecret, ['check', 'build', 'push']);
   for (const [index, name] of inputs.buildSecrets.entries()) {
     secret(`build-secret-${index}`, name, ['build'], `build-secrets/${name}`);
   }
   secret('sign-key', inputs.signKeySecret, ['sign']);
-  secret('sign-cert', inputs.signCertSecret, ['build', 'sign', 'push']);
-  configMap('registries', registriesConfigMap, ['build', 'push'], true);
+  secret('sign-cert', inputs.signCertSecret, ['check', 'build', 'sign', 'push']);
+  configMap('registries', registriesConfigMap, ['check', 'build', 'push'], true);
   return volumes;
 }

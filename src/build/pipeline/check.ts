@@ -4,7 +4,7 @@ import { LABELS } from './labels.ts';
 import type { RegistryFiles } from './registries.ts';
 import { registryProblem } from './registry-errors.ts';
 import { type RegistryAccess, sectionOf } from './request.ts';
-import type { Found } from './state.ts';
+import type { Found, Missing } from './state.ts';
 import type { StepContext } from './step.ts';
 import { imageNames, ownReference, registryOf } from './tags.ts';
 import { runTool, ToolError } from './tool.ts';
@@ -21,8 +21,6 @@ export interface Key {
   readonly commit?: string;
 }
 
-export type Checked = Found | ({ readonly kind: 'build' } & Key);
-
 /** Skopeo tries again by itself where it is told to wait (429), up to a minute; beyond this a registry is one that does not answer. */
 const LOOK_TIMEOUT = '90s';
 
@@ -37,7 +35,7 @@ export async function check(
   context: StepContext,
   registries: RegistryFiles,
   keyOf: () => Promise<Key>,
-): Promise<Checked> {
+): Promise<Found | Missing> {
   const { request, say } = context;
   const names = imageNames(request.image);
   if (names === undefined) {
@@ -67,7 +65,7 @@ export async function check(
       ? `${request.image} is not there for this kernel: it is built`
       : `${names.users} is of another build: it is built anew`,
   );
-  return { kind: 'build', ...key };
+  return { kind: 'missing', ...key };
 }
 
 function keyLabel({ labels }: Looked): string | undefined {

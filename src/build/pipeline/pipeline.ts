@@ -14,16 +14,13 @@ import type { Durations, ImageReport, ModuleFile, Report } from './report.ts';
 import { type BuildRequest, parseBuildRequest } from './request.ts';
 import { certificateFingerprint, signModules } from './sign.ts';
 import { checkOut, resolveCommit } from './source.ts';
-import { clearState, type Found, type Made, readState, writeState } from './state.ts';
+import type { Stage } from './stages.ts';
+import { clearState, type Found, type Made, type Missing, readState, writeState } from './state.ts';
 import type { StepContext } from './step.ts';
 import { StepClock } from './step-clock.ts';
 import { byDigest, imageNames, ownReference } from './tags.ts';
 import { toolEnvironment } from './tool-environment.ts';
 import { verifyImage } from './verify.ts';
-
-/** The containers of a build pod, in their order, or all of them in one. */
-export const STAGES = ['build', 'sign', 'push', 'all'] as const;
-export type Stage = (typeof STAGES)[number];
 
 export interface PipelineOptions {
   readonly stage: Stage;
@@ -119,7 +116,9 @@ async function runStage(
     return pushStage(run);
   }
   if (stage === 'push') return pushStage(run);
-  await (stage === 'build' ? buildStage(run) : signStage(run));
+  if (stage === 'check') await checkStage(run);
+  if (stage === 'build') await buildStage(run);
+  if (stage === 'sign') await signStage(run);
   return { result: 'passed', durations: clock.durations };
 }
 
@@ -155,12 +154,24 @@ interface Run {
   readonly clock: StepClock;
 }
 
-/** check, source, build. */
-async function buildStage({ context, registries, clock }: Run): Promise<void> {
-  const { request, work } = context;
+async function checkStage(run: Run): Promise<void> {
+  const { request, work } = run.context;
   await clearState(work);
-  const checked = await clock.time('check', () => check(context, registries, () => keyOf(context)));
-  if (checked.kind === 'found') return writeState(work, request, { outcome: checked, durations: clock.durations });
+  await writeState(work, request, { stage: 'check', outcome: await checkImage(run), durations: run.clock.durations });
+}
+
+function checkImage({ context, registries, clock }: Run): Promise<Found | Missing> {
+  return clock.time('check', () => check(context, registries, () => keyOf(context)));
+}
+
+/** source, build; and check, where no stage before has done that. */
+async function buildStage(run: Run): Promise<void> {
+  const { context, registries, clock } = run;
+  const { request, work } = context;
+  const checked = (await checkedBefore(run)) ?? (await checkImage(run));
+  if (checked.kind === 'found') {
+    return writeState(work, request, { stage: 'build', outcome: checked, durations: clock.durations });
+  }
   const { buildKey: key, commit } = checked;
   const { source } = request;
   const { buildah, from } = await clock.time('source', async () => {
@@ -179,7 +190,18 @@ async function buildStage({ context, registries, clock }: Run): Promise<void> {
     isSigned: false,
     ...(commit === undefined ? {} : { commit }),
   };
-  await writeState(work, request, { outcome, durations: clock.durations });
+  await writeState(work, request, { stage: 'build', outcome, durations: clock.durations });
+}
+
+/** What the stage `check` has left; whatever else is there is of a run before, and goes. */
+async function checkedBefore({ context: { work, request }, clock }: Run): Promise<Found | Missing | undefined> {
+  const state = await readState(work, request);
+  if (state?.stage === 'check' && state.outcome.kind !== 'made') {
+    clock.add(state.durations);
+    return state.outcome;
+  }
+  await clearState(work);
+  return undefined;
 }
 
 /** The build key, which takes as little as can be: the commit is asked for, not fetched. */
@@ -231,9 +253,8 @@ async function configMapDockerfile({ files }: StepContext): Promise<string> {
 
 async function signStage({ context, clock }: Run): Promise<void> {
   const { request, work } = context;
-  const state = await handedOver(context, 'sign');
-  const { outcome } = state;
-  clock.add(state.durations);
+  const { outcome, durations } = await handedOver(context, 'sign');
+  clock.add(durations);
   if (outcome.kind === 'found' || request.sign === undefined) return;
   const imageId = await clock.time('sign', async () => {
     const buildah = await Buildah.open(context);
@@ -242,7 +263,8 @@ async function signStage({ context, clock }: Run): Promise<void> {
       return new Map();
     });
   });
-  await writeState(work, request, { outcome: { ...outcome, imageId, isSigned: true }, durations: clock.durations });
+  const signed: Made = { ...outcome, imageId, isSigned: true };
+  await writeState(work, request, { stage: 'sign', outcome: signed, durations: clock.durations });
 }
 
 /** verify, push, report. */
@@ -314,7 +336,7 @@ async function handedOver(
   stage: 'sign' | 'push',
 ): Promise<{ readonly outcome: Found | Made; readonly durations: Durations }> {
   const state = await readState(work, request);
-  if (state !== undefined) return state;
+  if (state !== undefined && state.outcome.kind !== 'missing') return { ...state, outcome: state.outcome };
   const step = stage === 'sign' ? 'sign' : 'verify';
   throw new BuildFailure(
     step,

@@ -19,6 +19,7 @@ const REQUEST: BuildRequest = {
   cache: true,
 };
 const STATE: State = {
+  stage: 'build',
   outcome: { kind: 'made', imageId: 'abc', buildKey: 'key', cached: false, isSigned: false },
   durations: { check: 12 },
 };

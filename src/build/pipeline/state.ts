@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { requestHash } from './build-key.ts';
 import type { Durations } from './report.ts';
 import { type BuildRequest } from './request.ts';
+import type { ContainerStage } from './stages.ts';
 
 /** An image that was found. */
 export interface Found {
@@ -14,6 +15,13 @@ export interface Found {
   readonly commit?: string;
   /** The user's own reference, which must still be written: a run ended before that. */
   readonly missing?: string;
+}
+
+/** An image that is yet to be built: the stage `check` was here, and `build` was not. */
+export interface Missing {
+  readonly kind: 'missing';
+  readonly buildKey: string;
+  readonly commit?: string;
 }
 
 /** An image in the work folder's storage. */
@@ -30,7 +38,9 @@ export interface Made {
 
 /** What a stage leaves for the next; no secret is in it. */
 export interface State {
-  readonly outcome: Found | Made;
+  /** That left it. */
+  readonly stage: ContainerStage;
+  readonly outcome: Found | Missing | Made;
   readonly durations: Durations;
 }
 

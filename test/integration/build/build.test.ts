@@ -10,7 +10,8 @@ import { aRequest, BuildPod, type BuildRun, type MountedFiles } from '../../harn
 import { PROGRAM } from '../../harness/program.ts';
 import { FaultyProxy, type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
 import { runOrThrow, run as runTool } from '../../harness/run.ts';
-import { recordSecret, testSecret } from '../../harness/test-secrets.ts';
+import { makeSignKeys } from '../../harness/sign-keys.ts';
+import { testSecret } from '../../harness/test-secrets.ts';
 
 const USER = { name: 'robot', password: testSecret('registry') };
 
@@ -221,26 +222,8 @@ test('an image that is there is signed without being built', async () => {
 });
 
 async function signKey(): Promise<MountedFiles> {
-  const pod = await podOf(request('keys:v1'));
-  const [key, cert] = [join(pod.root, 'key.pem'), join(pod.root, 'cert.pem')];
-  await runOrThrow('openssl', [
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    key,
-    '-out',
-    cert,
-    '-days',
-    '2',
-    '-subj',
-    '/CN=kmm test signer',
-  ]);
-  const signKey = await readFile(key, 'utf8');
-  recordSecret('the key that signs', signKey);
-  return { signKey, signCert: await readFile(cert, 'utf8') };
+  const { key, certificate } = await makeSignKeys('kmm test signer');
+  return { signKey: key, signCert: certificate };
 }
 
 test('a second kernel takes the layers of the first from the registry, up to the argument that differs; who pulls the trigger takes none', async () => {
@@ -429,6 +412,6 @@ test('without the right to mount the same is done in a user namespace, signing i
 test('a command line that makes no sense is refused before anything is done', async () => {
   const outcome = await runTool(process.execPath, [PROGRAM, 'build-image', '--stage=never', '--filez=x']);
   expect(outcome.code).toBe(1);
-  expect(outcome.stderr).toContain('--stage: "never" is not one of build, sign, push, all.');
+  expect(outcome.stderr).toContain('--stage: "never" is not one of check, build, sign, push, all.');
   expect(outcome.stderr).toContain('--filez is not a known flag; did you mean --files.');
 });

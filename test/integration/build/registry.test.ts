@@ -3,9 +3,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import type { FailureReport, ImageReport } from '../../../src/build/pipeline/report.ts';
 import type { BuildRequest } from '../../../src/build/pipeline/request.ts';
+import type { Stage } from '../../../src/build/pipeline/stages.ts';
 import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { aRequest, BuildPod, type BuildRun, type MountedFiles } from '../../harness/build-tools.ts';
 import { type Fault, FaultyProxy, type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
+import { makeSignKeys } from '../../harness/sign-keys.ts';
 import { testSecret } from '../../harness/test-secrets.ts';
 
 const USER = { name: 'robot', password: testSecret('registry') };
@@ -100,6 +102,34 @@ describe.each<[string, () => { server: RegistryServer; changes: Partial<BuildReq
     expect(second.code).toBe(0);
     expect(second.log).not.toContain('STEP');
   });
+});
+
+test('a registry that lets nobody read is asked by a container of its own, and the code of a Dockerfile never has what it takes', async () => {
+  const image = `${locked.host}/apart:v1`;
+  const { key, certificate } = await makeSignKeys('Acme');
+  const wanted = request(image, { sign: {}, cache: true });
+  const credentials = { push: { [locked.host]: USER }, signCert: certificate };
+  const pod = await BuildPod.create(wanted);
+  pods.push(pod);
+  const stage = async (name: Stage, mounted: MountedFiles = { signCert: certificate }): Promise<BuildRun> => {
+    await pod.mount(wanted, mounted);
+    return pod.run(name);
+  };
+  expect((await stage('check', credentials)).report.result).toBe('passed');
+  const build = await stage('build');
+  expect(build.report.result).toBe('passed');
+  expect(build.log).not.toContain('check: begins');
+  expect(Object.keys(build.report.durations)).toEqual(expect.arrayContaining(['check', 'source', 'build']));
+  expect((await stage('sign', { signKey: key, signCert: certificate })).report.result).toBe('passed');
+  const report = made(await stage('push', credentials));
+  expect(report).toMatchObject({ result: 'built', files: [{ signer: 'Acme' }] });
+
+  expect((await stage('check', credentials)).report.result).toBe('passed');
+  const unchanged = await stage('build');
+  expect([unchanged.report.result, unchanged.log.includes('STEP')]).toEqual(['passed', false]);
+  expect(made(await stage('push', credentials))).toMatchObject({ result: 'present', image: report.image });
+  // What another stage than `check` has left is of a run before.
+  expect(failed(await stage('build'))).toMatchObject({ step: 'check', cause: 'user' });
 });
 
 test.each<[string, () => [BuildRequest, MountedFiles], 'user' | 'infrastructure', RegExp]>([
