@@ -17,7 +17,7 @@ import {
 import { observePod } from './pod-observation.ts';
 import { type BuildIsolation, podSecurity } from './pod-security.ts';
 
-/** On build pods: what the build is to do, as JSON. Annotations may come to 256 KB; a request comes to 140 KB at most. */
+/** On build pods: what the build is to do, as JSON; whoever makes a request keeps it small enough for an annotation. */
 export const REQUEST_ANNOTATION = `${GROUP_PREFIX}build-request`;
 /** On build pods and BuildConfigs: hash of everything the operator sees that decides the image. */
 const REQUEST_KEY_ANNOTATION = `${GROUP_PREFIX}build-key`;

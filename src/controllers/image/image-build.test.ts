@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { aBuild, BUILDING, type BuildOf, KERNEL, resultOf } from '../../../test/harness/builds.ts';
 import { aModule, type Mapping } from '../../../test/harness/modules.ts';
 import { specOf, stored } from '../../../test/harness/plan-world.ts';
+import { buildPod } from '../../build/engines/pod.ts';
 import { imageBuild } from './image-build.ts';
 
 const SIGN = { keySecret: { name: 'key' }, certSecret: { name: 'cert' } };
@@ -168,6 +169,35 @@ describe('the key of a build', () => {
     };
     expect(keyOf({ imageRebuildTriggerGeneration: 2 })).not.toBe(keyOf({ imageRebuildTriggerGeneration: 1 }));
     expect(keyOf({ selector: { other: 'nodes' } })).toBe(keyOf({}));
+  });
+});
+
+describe('a request that is too large for the annotation of a pod', () => {
+  const args = (count: number, value: string) =>
+    Array.from({ length: count }, (_, index) => ({ name: `A${index}`, value }));
+
+  it.each<[string, NonNullable<Mapping['build']>]>([
+    ['build arguments', { dockerfile: 'FROM a\n', buildArgs: args(128, 'x'.repeat(4_096)) }],
+    ['a Dockerfile of characters that JSON writes with two', { dockerfile: '"'.repeat(131_072) }],
+    ['a Dockerfile of letters that take three bytes', { dockerfile: '漢'.repeat(131_072) }],
+    ['control characters', { dockerfile: 'FROM a\n', buildArgs: args(11, '\u0001'.repeat(4_096)) }],
+  ])('is refused in a sentence that names the fields, before a server does it: %s', (_what, build) => {
+    expect(resultOf(withBuild(build))).toEqual({
+      ok: false,
+      problem: expect.stringMatching(/^build: dockerfile, buildArgs and .* come to \d+ KiB .* 240 KiB at most: put /),
+    });
+  });
+
+  it('leaves a Dockerfile be that is as long as may be, and one that just fits', () => {
+    expect(resultOf(withBuild({ dockerfile: 'x'.repeat(131_072) })).ok).toBe(true);
+    const build = aBuild(withBuild({ dockerfile: '"'.repeat(122_500) }));
+    const { annotations = {} } = buildPod(build, {
+      builderImage: 'b',
+      isolation: () => ({ kind: 'capabilities' }),
+      registry: { hosts: { pullHost: 'a', pushHost: 'b' }, authority: () => 'x'.repeat(12_000) },
+    }).metadata;
+    const bytes = Object.entries(annotations).reduce((sum, entry) => sum + Buffer.byteLength(entry.join('')), 0);
+    expect(bytes).toBeLessThanOrEqual(256 * 1_024);
   });
 });
 

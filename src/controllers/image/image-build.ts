@@ -78,6 +78,8 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
     cache: build?.cache ?? true,
     ...(spec.rebuildTrigger === undefined ? {} : { trigger: spec.rebuildTrigger }),
   };
+  const tooLarge = sizeProblem(request);
+  if (tooLarge !== undefined) return { ok: false, problem: tooLarge };
   const inputs = inputsOf(spec, mapping);
   const key = requestKey(subject, request, inputs);
   const { buildArgs, obstacle } = withDriverToolkit(request, subject.driverToolkit);
@@ -100,6 +102,30 @@ export function imageBuild(subject: ImageSubject): ImageBuildResult {
       terms: hashOfInputs({ placement, seconds }).slice(0, TERMS_LENGTH),
     },
   };
+}
+
+/**
+ * Bytes of JSON. A build pod has its request in an annotation, and 256 KiB are what all annotations of an object may come to; the rest is for
+ * the others, of which an authority's certificates are the largest. Source: k8s.io/apimachinery, api/validation, TotalAnnotationSizeLimitB.
+ */
+const LARGEST_REQUEST = 240 * 1024;
+/** What a character comes to at most, as JSON in UTF-8: \u0001. */
+const MOST_BYTES_OF_A_CHARACTER = 6;
+
+function sizeProblem(request: BuildRequest): string | undefined {
+  const { source, buildArgs, sign } = request;
+  const texts = [
+    ...(source.kind === 'inline' ? [source.dockerfile] : []),
+    ...Object.values(buildArgs),
+    ...(sign?.filesToSign ?? []),
+  ];
+  const characters = texts.reduce((sum, { length }) => sum + length, 0);
+  // Nearly always, and then nobody has to write it down to know its size.
+  if (characters * MOST_BYTES_OF_A_CHARACTER < LARGEST_REQUEST / 2) return undefined;
+  const size = Buffer.byteLength(JSON.stringify(request));
+  if (size <= LARGEST_REQUEST) return undefined;
+  const [is, most] = [size, LARGEST_REQUEST].map((bytes) => Math.ceil(bytes / 1024));
+  return `build: dockerfile, buildArgs and sign.filesToSign come to ${is} KiB as JSON, and a build can be told ${most} KiB at most: put the Dockerfile into a ConfigMap or a Git repository, and long values into files`;
 }
 
 /**
