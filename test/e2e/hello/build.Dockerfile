@@ -12,5 +12,6 @@ ARG KERNEL_FULL_VERSION
 COPY --from=build /src/kmm_hello.ko /opt/lib/modules/${KERNEL_FULL_VERSION}/
 RUN /sbin/depmod -b /opt ${KERNEL_FULL_VERSION}
 COPY --from=build /src/kmm_hello.conf /etc/modprobe.d/
-COPY --from=build /src/load.sh /usr/local/bin/
+# Whatever mode it was committed with.
+COPY --from=build --chmod=0755 /src/load.sh /usr/local/bin/
 ENTRYPOINT ["/usr/local/bin/load.sh"]
