@@ -13,8 +13,9 @@ const REPEATING_ANNOTATIONS: ReadonlySet<string> = new Set([
 const VALUED_LISTS: ReadonlySet<string> = new Set(['env', 'buildArgs', 'httpHeaders']);
 /** Maps that volume drivers are given, which may hold credentials. */
 const SECRET_MAPS: ReadonlySet<string> = new Set(['volumeAttributes', 'options', 'stringData', 'data']);
-/** What stands next in a command is its value: `--token`, `-password`, `--tls-private-key`. */
+/** A flag that takes a secret: `--token`, `-password`, `--tls-private-key`. */
 const FLAG = String.raw`--?[\w.-]*(?:pass(?:word|wd|phrase)?|token|secret|credentials?|key)`;
+/** What stands next in a command is its value. */
 const SECRET_FLAG = new RegExp(`^${FLAG}$`, 'i');
 /** The same within one text, as in the script of `sh -c`. */
 const SECRET_FLAG_IN_TEXT = new RegExp(
