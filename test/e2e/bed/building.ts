@@ -52,10 +52,13 @@ export async function compilingImages(
     signal: making.signal,
     onCold: () => making.progress.start('Making an image with a compiler (about a minute)'),
   });
-  const toolchains = kernels.map(({ release }) => ({
-    name: toolchainName(release),
-    source: `oci:${layout}:${toolchainTag(release)}`,
-  }));
+  const toolchains = kernels.map(
+    ({ release }): BedImage => ({
+      name: toolchainName(release),
+      source: `oci:${layout}:${toolchainTag(release)}`,
+      zstd: true,
+    }),
+  );
   return [...toolchains, await sourcesImage(making)];
 }
 
