@@ -51,7 +51,8 @@ describe('a build pod', () => {
     const pod = { metadata: { name: 'b', creationTimestamp: AT }, spec: { nodeName: 'n', containers: [] }, status: {} };
     expect(observePod(pod)).toMatchObject({
       phase: 'Starting',
-      message: 'on node n, for its image and its volumes; it would wait here for a Secret that is missing',
+      message:
+        'on node n, for its image and its volumes; it would wait here for a Secret that is missing, or that lacks its key',
     });
     expect(observePod(pod)).not.toHaveProperty('unclaimed');
   });

@@ -135,5 +135,5 @@ function whyNotStarted({ spec, status }: Pod, stages: readonly ContainerStatus[]
   // The kubelet tells nobody but an Event which volume it waits for.
   return spec?.nodeName === undefined
     ? undefined
-    : `on node ${spec.nodeName}, for its image and its volumes; it would wait here for a Secret that is missing`;
+    : `on node ${spec.nodeName}, for its image and its volumes; it would wait here for a Secret that is missing, or that lacks its key`;
 }

@@ -50,6 +50,22 @@ describe('the pod of a build', () => {
     expect(mountsOf(pod, 'push')).not.toContainEqual(expect.stringContaining('secretName:git,'));
   });
 
+  it('shows no stage but that one the key, also where key and certificate lie in one Secret', () => {
+    const both = { name: 'signing' };
+    const pod = podOf({ ...SIGNED, sign: { keySecret: both, certSecret: both } });
+    const mountsOfBoth = containersOf(pod).map(({ name }) => [
+      name,
+      mountsOf(pod, name).filter((mount) => mount?.includes('secretName:signing,')),
+    ]);
+    const certificate = 'secretName:signing,items:[key:cert,path:cert],defaultMode:256 /run/kmm/sign-cert';
+    expect(mountsOfBoth).toEqual([
+      ['build', [certificate]],
+      ['sign', ['secretName:signing,defaultMode:256 /run/kmm/sign-key', certificate]],
+      ['push', [certificate]],
+    ]);
+    expect(buildFiles().signCert).toBe('/run/kmm/sign-cert/cert');
+  });
+
   it('finds every input where the pipeline looks for it', () => {
     const files = buildFiles();
     expect(mountsOf(podOf(), 'build')).toEqual(

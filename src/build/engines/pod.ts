@@ -214,11 +214,12 @@ function inputVolumes(inputs: BuildInputs, registriesConfigMap: string | undefin
     name: string,
     secretName: string | undefined,
     stages: readonly ContainerStage[],
-    path = name,
+    { path = name, key }: { readonly path?: string; readonly key?: string } = {},
   ): void => {
-    // 0400: only root, whom the tools run as. The kubelet waits for a Secret that is not there yet.
+    const items = key === undefined ? {} : { items: [{ key, path: key }] };
+    // 0400: only root, whom the tools run as. The kubelet waits for a Secret, or a key of one, that is not there yet.
     if (secretName !== undefined)
-      volumes.push({ volume: { name, secret: { secretName, defaultMode: 0o400 } }, path, stages });
+      volumes.push({ volume: { name, secret: { secretName, ...items, defaultMode: 0o400 } }, path, stages });
   };
   const configMap = (
     name: string,
@@ -240,10 +241,11 @@ function inputVolumes(inputs: BuildInputs, registriesConfigMap: string | undefin
   // The build looks whether the image is there, and keeps layers beside it.
   secret('push-secret', inputs.pushSecret, ['check', 'build', 'push']);
   for (const [index, name] of inputs.buildSecrets.entries()) {
-    secret(`build-secret-${index}`, name, ['build'], `build-secrets/${name}`);
+    secret(`build-secret-${index}`, name, ['build'], { path: `build-secrets/${name}` });
   }
   secret('sign-key', inputs.signKeySecret, ['sign']);
-  secret('sign-cert', inputs.signCertSecret, ['check', 'build', 'sign', 'push']);
+  // The key that signs may lie in the same Secret, and the code of a Dockerfile runs where the certificate is.
+  secret('sign-cert', inputs.signCertSecret, ['check', 'build', 'sign', 'push'], { key: 'cert' });
   configMap('registries', registriesConfigMap, ['check', 'build', 'push'], true);
   return volumes;
 }
