@@ -115,6 +115,9 @@ const noHostNamespaces = (spec: string): Validation => ({
 
 const noToken = (spec: string): string => `!${spec}.?automountServiceAccountToken.orValue(true)`;
 
+const noProjectedToken = (spec: string): string =>
+  `${spec}.?volumes.orValue([]).all(v, v.?projected.sources.orValue([]).all(s, !has(s.serviceAccountToken)))`;
+
 const mountsOfHost = (spec: string, path: string): string =>
   `${spec}.?volumes.orValue([]).exists(v, v.?hostPath.path.orValue('') == ${quoted(path)})`;
 
@@ -150,8 +153,8 @@ const DAEMONSETS: Policy = {
       message: 'a loader is one container, module-loader, and its DaemonSet is OnDelete',
     },
     {
-      expression: onlyFor(MODULE_LOADER_ROLE, noToken(TEMPLATE)),
-      message: 'a loader has no service-account token',
+      expression: onlyFor(MODULE_LOADER_ROLE, `${noToken(TEMPLATE)} && ${noProjectedToken(TEMPLATE)}`),
+      message: 'a loader has no service-account token, also not in a volume',
     },
     {
       expression: onlyFor(

@@ -2,6 +2,7 @@
 import type { PolicyRule } from '../../src/kube/rbac.ts';
 import { type GeneratedFile, markdownFile } from './files.ts';
 import { table } from './markdown.ts';
+import { OPERATOR_NAMESPACE } from './rbac.ts';
 
 interface Comparison {
   /** Resources that the row is about; each that is granted is in one. */
@@ -115,14 +116,24 @@ function assertCompared(rules: readonly PolicyRule[]): void {
   if (missing !== undefined) throw new Error(`the right to ${missing} is not compared with the design notes`);
 }
 
-function rowsOf({ apiGroups, resources, verbs, scope, why }: PolicyRule) {
+function rowsOf({ apiGroups, resources, resourceNames = [], verbs, scope, why }: PolicyRule) {
   if (why === undefined) throw new Error(`the right to ${verbs.join(', ')} ${resources.join(', ')} does not say why`);
   return apiGroups.flatMap((group) =>
     resources.map((resource) => ({
-      resource: `\`${resource}\`${group === '' ? '' : ` (${group})`}`,
+      resource: `\`${resource}\`${group === '' ? '' : ` (${group})`}${named(resourceNames)}`,
       verbs: verbs.map((verb) => `\`${verb}\``).join(', '),
-      where: scope === 'operator-namespace' ? '`kmm-system`' : 'cluster',
+      where: placeOf(scope),
       why,
     })),
   );
+}
+
+/** @param names to which the right is narrowed, if to any */
+function named(names: readonly string[]): string {
+  return names.length === 0 ? '' : `, only ${names.map((name) => `\`${name}\``).join(', ')}`;
+}
+
+function placeOf(scope: PolicyRule['scope'] = 'cluster'): string {
+  if (scope === 'cluster') return 'cluster';
+  return `\`${scope === 'operator-namespace' ? OPERATOR_NAMESPACE : scope.namespace}\``;
 }

@@ -238,6 +238,7 @@ describe('with the admission policy a thief cannot', () => {
   const tokenVolume = { name: 't', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } };
   const [container] = build().spec?.containers ?? [];
   const volumes = build().spec?.volumes ?? [];
+  const loaderVolumes = loader().spec.template.spec.volumes ?? [];
 
   test.each<[string, DaemonSet | Pod, string]>([
     ['a DaemonSet without the label of its Module', without(loader(), MODULE_NAME_LABEL), 'carry its labels'],
@@ -260,6 +261,11 @@ describe('with the admission policy a thief cannot', () => {
       'a loader that says nothing of a token',
       withTemplate(loader(), { automountServiceAccountToken: undefined }),
       'token',
+    ],
+    [
+      'a loader with a token in a volume',
+      withTemplate(loader(), { volumes: [...loaderVolumes, tokenVolume] }),
+      'no service-account token',
     ],
     [
       'a loader without the folder of its host',
