@@ -1,5 +1,6 @@
 /** Alerts of the operator: one table, from which the PrometheusRule and the runbooks are made. */
 import { LEASE_NAME } from '../../src/commands/config.ts';
+import type { State } from '../../src/controllers/module/reasons.ts';
 import { componentFile } from './components.ts';
 import { type GeneratedFile, markdownFile, yamlFile } from './files.ts';
 import { LABELS, NAME, OPERATOR_NAMESPACE } from './rbac.ts';
@@ -42,6 +43,16 @@ interface Alert {
   readonly steps: readonly string[];
 }
 
+/** Names of states in series, of which the type makes sure that there are such. */
+const BUILD_FAILED: State = 'BuildFailed';
+const LOADER_STATES: readonly State[] = [
+  'LoaderFailing',
+  'ImagePullFailed',
+  'PodsRefused',
+  'WriteRefused',
+  'NameTaken',
+];
+
 /** Whether a replica of the operator leads, and nothing else: whatever elects leaders has series of this name, Kubernetes' own controllers too. */
 const leads = ({ namespace }: AlertSettings): string =>
   `leader_election_master_status{name="${LEASE_NAME}",namespace="${namespace}"}`;
@@ -49,7 +60,7 @@ const leads = ({ namespace }: AlertSettings): string =>
 const alertsWith = (settings: AlertSettings): readonly Alert[] => [
   {
     name: 'KMMBuildFailing',
-    expression: 'max by (namespace, name) (kmm_module_kernels{state="BuildFailed"}) > 0',
+    expression: `max by (namespace, name) (kmm_module_kernels{state="${BUILD_FAILED}"}) > 0`,
     for: '5m',
     severity: 'warning',
     summary: 'The image of {{ $value }} kernels of Module {{ $labels.namespace }}/{{ $labels.name }} cannot be built.',
@@ -64,8 +75,7 @@ const alertsWith = (settings: AlertSettings): readonly Alert[] => [
   },
   {
     name: 'KMMLoaderFailing',
-    expression:
-      'max by (namespace, name, state) (kmm_module_kernels{state=~"LoaderFailing|ImagePullFailed|PodsRefused|WriteRefused|NameTaken"}) > 0',
+    expression: `max by (namespace, name, state) (kmm_module_kernels{state=~"${LOADER_STATES.join('|')}"}) > 0`,
     for: '10m',
     severity: 'warning',
     summary:
@@ -172,7 +182,6 @@ export function alertFiles(): readonly GeneratedFile[] {
       metadata,
       spec: {
         selector: { matchLabels: { 'app.kubernetes.io/name': NAME } },
-        namespaceSelector: { matchNames: [OPERATOR_NAMESPACE] },
         // The series name Modules themselves: their labels `namespace` and `name` are not to be renamed.
         endpoints: [{ port: 'metrics', path: '/metrics', interval: '30s', honorLabels: true }],
       },

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseManagerConfig } from '../../src/commands/config.ts';
+import { documentedOverlay } from '../harness/documented-overlay.ts';
 import type { Deployment } from '../harness/helm.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -44,9 +45,7 @@ describe('an installation by kustomize', () => {
   });
 
   it('has an overlay that gives the operator an image of a registry, and the builder one', async () => {
-    const page = await readPage('docs/usage/installation.md');
-    const [, text = ''] = /```yaml\n(# \S*kustomization\.yaml\n[^`]+)```/.exec(section(page, 'kustomize')) ?? [];
-    const { images, patches }: Overlay = parse(text);
+    const { images, patches }: Overlay = parse(await documentedOverlay());
     const deployment: Deployment = parse(await readPage('config/manager/deployment.yaml'));
     const { containers } = deployment.spec.template.spec;
     expect(images.map(({ name }) => name)).toEqual(containers.map(({ image }) => image.split(':')[0]));

@@ -342,7 +342,14 @@ describe('the chart', () => {
   it('makes a ServiceMonitor where one is wanted, and none else', async () => {
     expect(kindsOf(await helm.template()).join()).not.toContain('ServiceMonitor');
     const objects = await helm.template('metrics.serviceMonitor.enabled=true', 'metrics.serviceMonitor.labels.team=a');
-    expect(objects.find(({ kind }) => kind === 'ServiceMonitor')?.metadata.labels).toMatchObject({ team: 'a' });
+    const labelled = objects.find(({ kind }) => kind === 'ServiceMonitor');
+    expect(labelled?.metadata.labels).toMatchObject({ team: 'a' });
+    const component = objectsIn(await kustomizedComponent('monitoring')).find(({ kind }) => kind === 'ServiceMonitor');
+    // The selector of a release names the release.
+    const scraped = (monitor: KubeObject | undefined): string | undefined =>
+      JSON.stringify(monitor, (key, value) => (key === 'metadata' || key === 'selector' ? undefined : value));
+    expect(scraped(component)).toContain('"port":"metrics"');
+    expect(JSON.parse(scraped(labelled) ?? '')).toEqual(JSON.parse(scraped(component) ?? ''));
     const authorization = { credentials: { name: 'prometheus', key: 'token' } };
     const authorized = await helm.template(
       'metrics.serviceMonitor.enabled=true',

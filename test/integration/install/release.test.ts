@@ -4,13 +4,13 @@
  */
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 
 import type { CustomResourceDefinition } from '../../../src/api/crd.ts';
 import { MODULE_LOADER_ROLE } from '../../../src/api/labels.ts';
 import type { ControlPlane } from '../../harness/control-plane.ts';
+import { writeDocumentedOverlay } from '../../harness/documented-overlay.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { CHART, deployedOperator, Helm, RELEASE } from '../../harness/helm.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
@@ -20,7 +20,6 @@ import { PROGRAM } from '../../harness/program.ts';
 import { run } from '../../harness/run.ts';
 import { TokenClient } from '../../harness/token-client.ts';
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const KERNELS = ['6.1.0-50-cloud-amd64', '6.1.0-56-cloud-amd64', '6.12.1'];
 const CRD = 'modules.kmm.sigs.x-k8s.io';
 const IN_OPERATORS_NAMESPACE = ['--namespace', OPERATOR_NAMESPACE];
@@ -224,23 +223,28 @@ describe('an operator whose CRD is older than itself', () => {
 });
 
 describe('kustomize', () => {
-  const DEFAULT = join(ROOT, 'config/default');
   const kustomized: ModuleRef = { ...ref, name: 'kustomized' };
+  let overlay: string;
 
-  it('installs the same by one command', async () => {
+  it('installs the same by one command, with the overlay that the page has', async () => {
+    overlay = await writeDocumentedOverlay(join(kmm.controlPlane.directory, 'my-kmm'));
     // Of the release above; on a cluster without one the command needs no force.
     await kmm.controlPlane.kubectl(['delete', 'crd', CRD]);
-    await kmm.controlPlane.kubectl(['apply', '--server-side', '-k', DEFAULT]);
+    await kmm.controlPlane.kubectl(['apply', '--server-side', '-k', overlay]);
     await kmm.install(deployedWhenServed);
     await kmm.startOperator();
     await kmm.apply(aModule(kustomized.name).inNamespace(ref.namespace).withSelector(nodesOf(ref.name)));
     await kmm.untilLoaded(kustomized, KERNELS.length);
     before = await loaders(kustomized);
+    const deployment = ['get', 'deployment/kmm', ...IN_OPERATORS_NAMESPACE, '-o', 'yaml'];
+    const { image, args } = parse(await kmm.controlPlane.kubectl(deployment)).spec.template.spec.containers[0];
+    expect(image).toMatch(/^registry\.example\.com\/kmm\/kmm-operator:/);
+    expect(args.at(-1)).toMatch(/^--builder-image=registry\.example\.com\//);
   });
 
   it('upgrades by the same command with Modules live: no loader restarts and nothing is written', async () => {
     const mark = await kmm.controlPlane.auditMark();
-    await replacedBy(() => kmm.controlPlane.kubectl(['apply', '--server-side', '-k', DEFAULT]));
+    await replacedBy(() => kmm.controlPlane.kubectl(['apply', '--server-side', '-k', overlay]));
     expect(await loaders(kustomized)).toEqual(before);
     expect(await kmm.operatorWrites(mark)).toEqual([]);
   });
@@ -255,13 +259,13 @@ describe('kustomize', () => {
   });
 
   it('removes everything that it installed by one command, once the Modules are gone', async () => {
-    await kmm.controlPlane.kubectl(['apply', '--server-side', '--force-conflicts', '-k', DEFAULT]);
+    await kmm.controlPlane.kubectl(['apply', '--server-side', '--force-conflicts', '-k', overlay]);
     await kmm.install(deployedWhenServed);
     await kmm.startOperator();
     await kmm.deleteModule(kustomized);
     await kmm.untilGone(kustomized);
     await kmm.operator.stop();
-    await kmm.controlPlane.kubectl(['delete', '-k', DEFAULT]);
+    await kmm.controlPlane.kubectl(['delete', '-k', overlay]);
     const kinds = 'crd,clusterroles,clusterrolebindings,namespaces';
     expect(await kmm.controlPlane.kubectl(['get', kinds, '-o', 'name'])).not.toMatch(/kmm/);
   });
