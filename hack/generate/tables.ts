@@ -62,7 +62,7 @@ The label \`controller\` is \`module\`, \`node\` or \`image\`. The states of \`k
   {
     page: 'docs/reference/build-errors.md',
     title: 'Build errors',
-    introduction: `What a build says when it fails, and the cure. Blame \`user\`: not tried again until the Module changes. Blame \`infrastructure\`: tried again, with backoff.
+    introduction: `What a build says when it fails, and the cure. Blame \`user\`: not tried again until the Module, or the ConfigMap of its Dockerfile, changes. Blame \`infrastructure\`: tried again, with backoff, as often as \`--build-attempts\` says.
 
 ## Registries
 
