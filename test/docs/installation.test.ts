@@ -5,19 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseManagerConfig } from '../../src/commands/config.ts';
-import { documentedOverlay } from '../harness/documented-overlay.ts';
 import type { Deployment } from '../harness/helm.ts';
+import { documentedOverlay } from '../harness/kustomization.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const readPage = (path: string): Promise<string> => readFile(join(ROOT, path), 'utf8');
-
-interface Overlay {
-  readonly images: readonly { readonly name: string; readonly newName: string }[];
-  readonly patches: readonly {
-    readonly target: { readonly kind: string; readonly name: string };
-    readonly patch: string;
-  }[];
-}
 
 /** The text below a heading of the second level. */
 function section(page: string, heading: string): string {
@@ -45,12 +37,13 @@ describe('an installation by kustomize', () => {
   });
 
   it('has an overlay that gives the operator an image of a registry, and the builder one', async () => {
-    const { images, patches }: Overlay = parse(await documentedOverlay());
+    const { resources, images, patches } = await documentedOverlay();
+    expect(resources).toEqual([expect.stringMatching(/\/config\/default\b/)]);
     const deployment: Deployment = parse(await readPage('config/manager/deployment.yaml'));
     const { containers } = deployment.spec.template.spec;
-    expect(images.map(({ name }) => name)).toEqual(containers.map(({ image }) => image.split(':')[0]));
-    expect(patches.map(({ target }) => target)).toEqual([{ kind: 'Deployment', name: deployment.metadata.name }]);
-    const [operation] = parse(patches[0]?.patch ?? '');
+    expect(images?.map(({ name }) => name)).toEqual(containers.map(({ image }) => image.split(':')[0]));
+    expect(patches?.map(({ target }) => target)).toEqual([{ kind: 'Deployment', name: deployment.metadata.name }]);
+    const [operation] = parse(patches?.[0]?.patch ?? '');
     expect(operation).toMatchObject({ op: 'add', path: '/spec/template/spec/containers/0/args/-' });
     const flags = [...(containers[0]?.args.slice(1) ?? []), operation.value];
     const parsed = parseManagerConfig(flags, {}, () => 'kmm-system');

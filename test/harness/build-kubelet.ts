@@ -6,7 +6,7 @@ import type { Container, Pod, VolumeMount } from '../../src/kube/core.ts';
 import type { AdminClient } from './admin.ts';
 import { BuildPods } from './build-pods.ts';
 import { BuildPod, type MountedFiles } from './build-tools.ts';
-import { SECRETS, shownKeys } from './secrets.ts';
+import { SECRETS, shownData } from './secrets.ts';
 
 const INTERVAL_MS = 100;
 
@@ -86,8 +86,8 @@ export class BuildKubelet {
         name: secret.secretName,
         ...(pod.metadata.namespace === undefined ? {} : { namespace: pod.metadata.namespace }),
       });
-      for (const key of shownKeys(secret, Object.keys(data))) {
-        await build.put(`${mount.mountPath}/${key}`, Buffer.from(data[key] ?? '', 'base64'));
+      for (const [key, value] of Object.entries(shownData(secret, data))) {
+        await build.put(`${mount.mountPath}/${key}`, Buffer.from(value, 'base64'));
       }
     }
   }

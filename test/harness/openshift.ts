@@ -1,8 +1,7 @@
 /** What OpenShift has and Kubernetes has not: its kinds as CRDs, and a double of the controllers that make Builds of BuildConfigs. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import {
   BUILD_CONFIGS,
   BUILDS,
@@ -16,10 +15,9 @@ import { type AdminClient, isNotFound } from './admin.ts';
 import type { Cluster } from './cluster.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
+import { writeKustomization } from './kustomization.ts';
 import { buildOf } from './openshift-builds.ts';
 import { installOperator, type OperatorOptions } from './operator.ts';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 const text = { type: 'string' };
 const number = { type: 'integer' };
@@ -111,13 +109,7 @@ export async function installOnOpenShift(controlPlane: ControlPlane): Promise<Op
     JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [namespace, ...crds] }),
   );
   await controlPlane.kubectl(['apply', '--server-side', '-f', join(folder, 'kinds.json')]);
-  const overlay = {
-    apiVersion: 'kustomize.config.k8s.io/v1beta1',
-    kind: 'Kustomization',
-    resources: [relative(folder, join(ROOT, 'config/rbac'))],
-    components: [relative(folder, join(ROOT, 'config/components/openshift'))],
-  };
-  await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify(overlay));
+  await writeKustomization(folder, { resources: ['rbac'], components: ['components/openshift'] });
   await controlPlane.kubectl(['apply', '--server-side', '-k', folder]);
   for (const [resource] of SCHEMAS) {
     await eventually(

@@ -3,11 +3,10 @@ import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import { isRecord } from '../../src/kernel/json-record.ts';
 import type { Container, Pod, PodSpec } from '../../src/kube/core.ts';
 import { run } from './run.ts';
 import { type BindMount, type ContainerImage, FIRST_ID, runtimeSpec } from './runtime-spec.ts';
-import { shownKeys } from './secrets.ts';
+import { shownData } from './secrets.ts';
 
 export interface ContainerOutcome {
   readonly code: number;
@@ -42,8 +41,8 @@ export class PodRuntime implements AsyncDisposable {
         downwardAPI === undefined
           ? inputs[objectOf(secret, 'secretName') ?? objectOf(configMap, 'name') ?? '']
           : { 'request.json': pod.metadata.annotations?.['kmm.node.kubernetes.io/build-request'] ?? '' };
-      for (const key of files === undefined ? [] : shownKeys(isRecord(secret) ? secret : {}, Object.keys(files))) {
-        await runtime.#write(join(folder, key), files?.[key] ?? '', secret === undefined ? 0o644 : 0o400);
+      for (const [key, text] of Object.entries(shownData(secret, files ?? {}))) {
+        await runtime.#write(join(folder, key), text, secret === undefined ? 0o644 : 0o400);
       }
     }
     return runtime;

@@ -2,39 +2,28 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 
 import { Agent, request } from 'undici';
 
 import type { ControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
+import { writeKustomization } from './kustomization.ts';
 import { OPERATOR_NAMESPACE, REGISTRY_SERVICE_ACCOUNT } from './operator-identity.ts';
 import { freePorts } from './ports.ts';
 import { PROGRAM } from './program.ts';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What `kubectl kustomize` makes of the operator's roles with the component. */
 export async function renderRegistryComponent(
   controlPlane: ControlPlane,
   components: readonly string[] = ['registry'],
 ): Promise<string> {
-  const folder = await mkdtemp(join(ROOT, 'config', '.kmm-test-'));
-  try {
-    await writeFile(
-      join(folder, 'kustomization.yaml'),
-      JSON.stringify({
-        apiVersion: 'kustomize.config.k8s.io/v1beta1',
-        kind: 'Kustomization',
-        resources: ['../rbac'],
-        components: components.map((name) => relative(folder, join(ROOT, 'config', 'components', name))),
-      }),
-    );
-    return await controlPlane.kubectl(['kustomize', folder]);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const folder = await mkdtemp(join(controlPlane.directory, 'kustomize-'));
+  await writeKustomization(folder, {
+    resources: ['rbac'],
+    components: components.map((name) => `components/${name}`),
+  });
+  return controlPlane.kubectl(['kustomize', folder]);
 }
 
 /** Applies the component; its pods are simulated ones, and the front of a test takes their place. */

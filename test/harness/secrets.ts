@@ -1,3 +1,4 @@
+import { isRecord } from '../../src/kernel/json-record.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import { defineResource } from '../../src/kube/resources.ts';
 
@@ -9,18 +10,20 @@ export interface Secret extends KubeObject {
 }
 
 /**
- * Those of a Secret's keys that a volume shows: all, or where there are `items` these.
+ * What of a Secret a volume shows, by key: all, or where the volume has `items` these.
  *
- * @param source of the volume
+ * @param source `secret` of the volume, or what else it is made of
  * @throws Error for an item that the Secret has not: the kubelet does not start such a pod
  */
-export function shownKeys(source: Readonly<Record<string, unknown>>, keys: readonly string[]): readonly string[] {
-  const { items } = source;
-  if (!Array.isArray(items)) return keys;
-  return items.map(({ key }) => {
-    if (!keys.includes(key)) throw new Error(`references non-existent secret key: ${key}`);
-    return key;
-  });
+export function shownData(source: unknown, data: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  if (!isRecord(source) || !Array.isArray(source.items)) return data;
+  return Object.fromEntries(
+    source.items.map(({ key }) => {
+      const value = data[key];
+      if (value === undefined) throw new Error(`references non-existent secret key: ${key}`);
+      return [key, value];
+    }),
+  );
 }
 
 export const SECRETS = defineResource<Secret>({

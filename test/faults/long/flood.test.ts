@@ -70,7 +70,7 @@ it(
       { what: `${FLOOD_MODULES} Modules to be loaded`, timeoutMs: 1_800_000, intervalMs: 2_000 },
     );
 
-    const sent = { events: 0 };
+    let sent = 0;
     const done = new AbortController();
     const startedAt = performance.now();
     // Each event has its time, and none waits for the others: where the machine was slow for a moment the senders catch up.
@@ -81,7 +81,7 @@ it(
         const dueAt = startedAt + (event / EVENTS_A_MINUTE) * 60_000;
         await delay(Math.max(0, dueAt - performance.now()));
         await change(namespace, event);
-        sent.events++;
+        sent++;
       }
     };
     const flood = Promise.all(Array.from({ length: SENDERS }, sender));
@@ -89,7 +89,7 @@ it(
       const took: number[] = [];
       while (took.length < ROLLOUTS) {
         const due = ((took.length + 1) * LEAST_EVENTS) / ROLLOUTS;
-        await eventually(() => expect(sent.events).toBeGreaterThanOrEqual(due), {
+        await eventually(() => expect(sent).toBeGreaterThanOrEqual(due), {
           what: `${due} events to be sent`,
           timeoutMs: LONG_TEST_MS,
         });
@@ -102,7 +102,7 @@ it(
       const { rssMB, rssPeakMB, cpuSeconds } = await usageOf(kmm.operator.pid);
       const minutes = (performance.now() - startedAt) / 60_000;
       console.log(
-        `${FLOOD_MODULES} Modules, ${Math.round(sent.events / minutes)} events a minute: rollouts over 4 nodes took ${took.join(', ')} s; ` +
+        `${FLOOD_MODULES} Modules, ${Math.round(sent / minutes)} events a minute: rollouts over 4 nodes took ${took.join(', ')} s; ` +
           `${Math.round(rssMB)} MB, ${Math.round(rssPeakMB)} at most, ${Math.round(cpuSeconds)} s of a core`,
       );
       await untilDegraded(kmm, failing);

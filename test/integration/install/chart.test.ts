@@ -1,6 +1,6 @@
 /** The chart without a cluster: what it refuses, and that its two faces and the program agree. */
 import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -10,6 +10,7 @@ import type { KubeObject } from '../../../src/kube/objects.ts';
 import { useCluster } from '../../harness/cluster.ts';
 import type { ControlPlane } from '../../harness/control-plane.ts';
 import { CHART, type Deployment, Helm, objectsIn } from '../../harness/helm.ts';
+import { type Kustomization, writeKustomization } from '../../harness/kustomization.ts';
 
 const CONFIG = fileURLToPath(new URL('../../../config', import.meta.url));
 
@@ -174,7 +175,7 @@ describe('the chart', () => {
     const args = ['--api-versions', 'security.openshift.io/v1'];
     const byHelm = objectsIn(await helm.run('template', 'kmm', CHART, ...args));
     expect(deploymentIn(byHelm).spec.template.spec.securityContext).toEqual(own);
-    const overlay = { resources: [`${CONFIG}/default`], components: [`${CONFIG}/components/openshift`] };
+    const overlay = { resources: ['default'], components: ['components/openshift'] };
     expect(deploymentIn(await kustomized(overlay)).spec.template.spec.securityContext).toEqual(own);
   });
 
@@ -214,7 +215,7 @@ describe('the chart', () => {
   });
 
   it("brings the cluster's registry as the component does, and the flags for it", async () => {
-    const overlay = { resources: [`${CONFIG}/default`], components: [`${CONFIG}/components/registry`] };
+    const overlay = { resources: ['default'], components: ['components/registry'] };
     const ofRegistry = (objects: readonly KubeObject[]): ReadonlyMap<string, KubeObject> =>
       new Map(
         objects
@@ -263,13 +264,13 @@ describe('the chart', () => {
   });
 
   it("keeps the registry's images on a claim as the component does", async () => {
-    const components = [`${CONFIG}/components/registry`, `${CONFIG}/components/registry-volume`];
+    const components = ['components/registry', 'components/registry-volume'];
     const stored = (objects: readonly KubeObject[]): readonly KubeObject[] =>
       objects.filter(
         ({ kind, metadata }) =>
           metadata.name === 'kmm-registry' && ['Deployment', 'PersistentVolumeClaim'].includes(kind ?? ''),
       );
-    const component = stored(await kustomized({ resources: [`${CONFIG}/default`], components }));
+    const component = stored(await kustomized({ resources: ['default'], components }));
     const rendered = stored(await helm.template('registry.enabled=true', 'registry.volume.enabled=true'));
     expect(component).toHaveLength(2);
     expect(new Set(rendered)).toEqual(new Set(component));
@@ -346,10 +347,12 @@ describe('the chart', () => {
     expect(labelled?.metadata.labels).toMatchObject({ team: 'a' });
     const component = objectsIn(await kustomizedComponent('monitoring')).find(({ kind }) => kind === 'ServiceMonitor');
     // The selector of a release names the release.
-    const scraped = (monitor: KubeObject | undefined): string | undefined =>
-      JSON.stringify(monitor, (key, value) => (key === 'metadata' || key === 'selector' ? undefined : value));
-    expect(scraped(component)).toContain('"port":"metrics"');
-    expect(JSON.parse(scraped(labelled) ?? '')).toEqual(JSON.parse(scraped(component) ?? ''));
+    const scraped = (monitor: KubeObject = { metadata: {} }): unknown =>
+      JSON.parse(
+        JSON.stringify(monitor, (key, value) => (key === 'metadata' || key === 'selector' ? undefined : value)),
+      );
+    expect(scraped(component)).toMatchObject({ spec: { endpoints: [{ port: 'metrics' }] } });
+    expect(scraped(labelled)).toEqual(scraped(component));
     const authorization = { credentials: { name: 'prometheus', key: 'token' } };
     const authorized = await helm.template(
       'metrics.serviceMonitor.enabled=true',
@@ -407,9 +410,8 @@ function kustomizedComponent(name: string): Promise<string> {
 }
 
 /** What kustomize makes of a kustomization of a user's. */
-async function kustomized(kustomization: object): Promise<readonly KubeObject[]> {
+async function kustomized(kustomization: Kustomization): Promise<readonly KubeObject[]> {
   const folder = await mkdtemp(join(controlPlane.directory, 'kustomize-'));
-  const paths = JSON.stringify(kustomization).replaceAll(`${CONFIG}/`, `${relative(folder, CONFIG)}/`);
-  await writeFile(join(folder, 'kustomization.yaml'), paths);
+  await writeKustomization(folder, kustomization);
   return objectsIn(await controlPlane.kubectl(['kustomize', folder]));
 }

@@ -10,9 +10,9 @@ import { parse, stringify } from 'yaml';
 import type { CustomResourceDefinition } from '../../../src/api/crd.ts';
 import { MODULE_LOADER_ROLE } from '../../../src/api/labels.ts';
 import type { ControlPlane } from '../../harness/control-plane.ts';
-import { writeDocumentedOverlay } from '../../harness/documented-overlay.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { CHART, deployedOperator, Helm, RELEASE } from '../../harness/helm.ts';
+import { documentedOverlay, writeKustomization } from '../../harness/kustomization.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_NAMESPACE, type OperatorOptions } from '../../harness/operator.ts';
@@ -227,7 +227,8 @@ describe('kustomize', () => {
   let overlay: string;
 
   it('installs the same by one command, with the overlay that the page has', async () => {
-    overlay = await writeDocumentedOverlay(join(kmm.controlPlane.directory, 'my-kmm'));
+    overlay = join(kmm.controlPlane.directory, 'my-kmm');
+    await writeKustomization(overlay, { ...(await documentedOverlay()), resources: ['default'] });
     // Of the release above; on a cluster without one the command needs no force.
     await kmm.controlPlane.kubectl(['delete', 'crd', CRD]);
     await kmm.controlPlane.kubectl(['apply', '--server-side', '-k', overlay]);
