@@ -101,7 +101,7 @@ class Images {
     // A layout that is there would be added to.
     await rm(layout, { recursive: true, force: true });
     await mkdir(join(layout, '..'), { recursive: true });
-    await this.#storage.buildah('push', '--quiet', localName(image), `oci:${layout}:${packageJson.version}`);
+    await this.#storage.export(localName(image), `oci:${layout}:${packageJson.version}`);
     return weigh(layout, this.#signal);
   }
 

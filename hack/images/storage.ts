@@ -30,6 +30,16 @@ export class ImageStorage {
     return (await this.buildah('images', '--quiet', '--filter', `reference=${image}`)).trim() !== '';
   }
 
+  /** @throws Error where it is not there */
+  async idOf(image: string): Promise<string> {
+    return (await this.buildah('images', '--quiet', '--no-trunc', image)).trim();
+  }
+
+  /** @param target as skopeo names it: `docker-archive:PATH` */
+  async export(image: string, target: string): Promise<void> {
+    await this.buildah('push', '--quiet', image, target);
+  }
+
   /** Makes a base of Debian packages, in the place of older ones of the same image. */
   async makeBase(image: ImageName, recipe: BaseRecipe): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), 'kmm-base-'));

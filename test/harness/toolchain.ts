@@ -43,17 +43,26 @@ interface Options {
 }
 
 /** Rises when what this file makes changes. */
-const VERSION = 4;
+const VERSION = 5;
 /**
  * What no kernel module is compiled with: link-time optimisation, sanitizers and static libraries, which are half of gcc; and the kernel
  * itself with what installs it, which newer headers bring along.
  */
 const LEFT_OUT_PACKAGES =
   /^(?:lib(?:asan|lsan|tsan|ubsan|itm|gomp|quadmath|atomic|cc1-|gprofng|klibc|systemd-shared)|linux-(?:compiler|image|base)|initramfs-tools|klibc|systemd|udev$|dmsetup$)/;
-const LEFT_OUT_FILES = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share/locale', 'usr/share/lintian'];
+const LEFT_OUT_FILES = [
+  ...['doc', 'info', 'lintian', 'locale', 'man', 'perl5'].map((name) => `usr/share/${name}`),
+  // Tables for iconv(3): a third of what libc6 brings.
+  `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/gconv`,
+];
 const LEFT_OUT_OF_COMPILER = /lto1$|lto-wrapper$|lto-dump|g\+\+-mapper-server$|\.a$|gold$|-dwp$|gp-|libstdc/;
-/** Headers of drivers of other kinds than tests compile: unpacking thousands of small files is most of what pulling the image costs. */
-const LEFT_OUT_HEADERS = ['dt-bindings', 'drm', 'media', 'rdma', 'scsi', 'soc', 'sound', 'target', 'video'];
+/** Of headers of drivers of other kinds than tests compile: unpacking thousands of small files is most of what pulling the image costs. */
+const LEFT_OUT_HEADERS =
+  'ceph drm dt-bindings iio media mfd mlx4 mlx5 mtd platform_data qed rdma regulator scsi soc sound spi sunrpc target usb video'.split(
+    ' ',
+  );
+/** Where such folders are, below `include`. */
+const HEADER_FOLDERS = ['.', 'linux', 'uapi', 'uapi/linux'];
 /** In the kernel's words. */
 const KERNEL_ARCH = process.arch === 'arm64' ? 'arm64' : 'x86';
 
@@ -176,7 +185,9 @@ async function prune(context: string, kernels: readonly string[]): Promise<void>
   }
   for (const kernel of kernels) {
     const source = join(context, kernel, 'usr', 'src');
-    for (const name of LEFT_OUT_HEADERS) await remove(join(source, commonHeaders(kernel), 'include', name));
+    for (const folder of HEADER_FOLDERS) {
+      for (const name of LEFT_OUT_HEADERS) await remove(join(source, commonHeaders(kernel), 'include', folder, name));
+    }
     // A file for each option, empty: only a second compilation in the same place looks at them.
     const options = join(source, `linux-headers-${kernel}`, 'include', 'config');
     for (const name of await readdir(options)) {

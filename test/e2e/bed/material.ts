@@ -7,6 +7,7 @@ import type { Making } from './cache.ts';
 import { bedImages } from './images.ts';
 import { bootable } from './kernels.ts';
 import { operatorPackage } from './operator-package.ts';
+import { builderBase } from './preloaded.ts';
 import { rootImage } from './root-image.ts';
 import { kernelsOf, runtimeOf, type Software } from './software.ts';
 
@@ -21,8 +22,15 @@ export async function bedMaterial(builds: boolean, software: Software, making: M
   const kernels = [await bootable(newer, making), await bootable(older, making)] as const;
   const images = [...(await bedImages(kernels, making)), ...(builds ? await buildingImages(kernels, making) : [])];
   const runtime = await runtimeOf(software, making);
-  const programs = { kubelet: await kubelet(making), ...(runtime === undefined ? {} : { runtime }) };
-  const disk = await rootImage(kernels, programs, making);
+  const disk = await rootImage(
+    kernels,
+    {
+      kubelet: await kubelet(making),
+      ...(runtime === undefined ? {} : { runtime }),
+      ...(builds ? { preloaded: await builderBase(making.signal) } : {}),
+    },
+    making,
+  );
   return {
     software,
     kernels,

@@ -7,6 +7,7 @@ import { runOrThrow } from '../../harness/run.ts';
 import type { ContainerRuntime } from './binaries.ts';
 import { type Making, made } from './cache.ts';
 import type { Kernel } from './kernels.ts';
+import { type PreloadedImage, preload } from './preloaded.ts';
 
 /** Behind containerd and runc: what a kubelet calls, and what a person who looks into a node wants. */
 const PACKAGES = [
@@ -41,20 +42,21 @@ const MMDEBSTRAP = [
 /** Bytes that the file system can hold; the file itself is as large as what is in it. */
 const SIZE = '8G';
 
-export interface NodePrograms {
-  /** Path. */
+export interface NodeContents {
+  /** Path of the program. */
   readonly kubelet: string;
   /** In the place of Debian's own, which are there too. */
   readonly runtime?: ContainerRuntime;
+  readonly preloaded?: PreloadedImage;
 }
 
 /** Path of an ext4 image; nodes write to overlays over it. */
 export async function rootImage(
   kernels: readonly Kernel[],
-  { kubelet, runtime }: NodePrograms,
+  { kubelet, runtime, preloaded }: NodeContents,
   making: Making,
 ): Promise<string> {
-  const local = {
+  const local: DiskParts['local'] = {
     kubelet,
     ...(runtime === undefined
       ? {}
@@ -73,9 +75,10 @@ export async function rootImage(
         ...kernels.map(({ release }) => release),
         SIZE,
         ...texts,
+        ...(preloaded === undefined ? [] : [preloaded.id]),
       ],
       what: 'Making the disk of the nodes (about 20 s)',
-      make: (path, signal) => makeDisk({ base, local, kernels, programs }, path, signal),
+      make: (path, signal) => makeDisk({ base, local, kernels, programs, preloaded }, path, signal),
     },
     making,
   );
@@ -119,12 +122,17 @@ async function aptSources(): Promise<readonly string[]> {
 interface DiskParts {
   readonly base: string;
   /** Paths of what goes to /usr/local/bin, by its names there. */
-  readonly local: Readonly<Record<string, string>>;
+  readonly local: Readonly<Record<string, string>> & { readonly containerd?: string };
   readonly kernels: readonly Kernel[];
   readonly programs: readonly string[];
+  readonly preloaded: PreloadedImage | undefined;
 }
 
-async function makeDisk({ base, local, kernels, programs }: DiskParts, to: string, signal: AbortSignal): Promise<void> {
+async function makeDisk(
+  { base, local, kernels, programs, preloaded }: DiskParts,
+  to: string,
+  signal: AbortSignal,
+): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'kmm-root-'));
   try {
     await runOrThrow('tar', ['-C', root, '--exclude=./dev/*', '-xf', base], { signal });
@@ -139,6 +147,11 @@ async function makeDisk({ base, local, kernels, programs }: DiskParts, to: strin
     for (const [name, program] of Object.entries(local))
       await install(program, join(root, 'usr', 'local', 'bin', name));
     for (const program of programs) await install(program, join(root, 'sbin', basename(program)));
+    if (preloaded !== undefined) {
+      const debian = join(root, 'usr', 'bin');
+      const { containerd = join(debian, 'containerd') } = local;
+      await preload(root, preloaded, { containerd, ctr: join(debian, 'ctr') }, signal);
+    }
     await chmod(root, 0o755);
     // With a journal: without one, a node that is killed does not start again.
     const options = ['-q', '-t', 'ext4', '-J', 'size=32', '-E', 'lazy_itable_init=1,root_owner=0:0', '-m', '0'];
