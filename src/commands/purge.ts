@@ -43,7 +43,7 @@ const PURGE_OPTIONS: OptionDefinitions<PurgeConfig> = {
     flag: 'timeout',
     kind: options.duration,
     default: '10m',
-    description: 'How long pods may take to stop.',
+    description: 'How long all of it may take.',
   },
   yes: {
     flag: 'yes',

@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { GROUP_PREFIX, MODULE_NAME_LABEL } from '../../api/labels.ts';
 import { MODULES } from '../../api/module.ts';
+import { BUILD_CONFIGS, BUILDS, type Build } from '../../build/engines/openshift-objects.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { DAEMONSETS, EVENTS, type Event, LEASES, NODES, type Node, PODS, type Pod } from '../../kube/core.ts';
 import { listPages, type Selection } from '../../kube/list-pages.ts';
@@ -32,6 +33,8 @@ export interface CollectOptions {
 /** Objects of a kind; a bundle of more is read by nobody. */
 const MOST_OBJECTS = 5_000;
 const OPERATOR_SELECTOR = 'app.kubernetes.io/name=kmm,!kmm.node.kubernetes.io/role';
+/** The cluster's own registry and its front, where it is enabled. */
+const REGISTRY_SELECTOR = 'app.kubernetes.io/name=kmm-registry';
 const OURS = MODULE_NAME_LABEL;
 const OPERATOR_LOG_BYTES = 5 * 1024 * 1024;
 const POD_LOG_BYTES = 512 * 1024;
@@ -65,15 +68,27 @@ export async function* collect(options: CollectOptions): AsyncGenerator<BundleFi
   }
   const pods = await all(PODS, { labelSelector: OURS });
   for (const pod of pods) yield objectFile('pods', PODS, pod);
+  const groups = (await tried('API groups', () => client.apiGroups({ signal }))) ?? [];
+  if (groups.some(({ name }) => name === BUILD_CONFIGS.group)) {
+    for (const config of await all(BUILD_CONFIGS, { labelSelector: OURS })) {
+      yield objectFile('openshift', BUILD_CONFIGS, config);
+    }
+    for (const build of await all(BUILDS, { labelSelector: OURS })) {
+      yield objectFile('openshift', BUILDS, options.podLogs ? build : withoutLog(build));
+    }
+  }
   const operators = await all(PODS, { namespace, labelSelector: OPERATOR_SELECTOR });
-  for (const pod of operators) yield objectFile('operator', PODS, pod);
+  const registry = await all(PODS, { namespace, labelSelector: REGISTRY_SELECTOR });
+  for (const pod of [...operators, ...registry]) yield objectFile('operator', PODS, pod);
   for (const lease of await all(LEASES, { namespace })) yield objectFile('operator', LEASES, lease);
 
   yield { path: 'nodes.yaml', text: stringify((await all(NODES)).map(nodeOf), YAML) };
   const events = [
     ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=Module' })),
     ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=DaemonSet' })).filter(isAbout(pods)),
-    ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=Pod' })).filter(isAbout([...pods, ...operators])),
+    ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=Pod' })).filter(
+      isAbout([...pods, ...operators, ...registry]),
+    ),
   ];
   yield { path: 'events.txt', text: events.map(eventLine).sort().join('') };
 
@@ -85,7 +100,7 @@ export async function* collect(options: CollectOptions): AsyncGenerator<BundleFi
     if (text !== undefined) yield { path: `metrics/${metadata.name}.txt`, text };
   }
   const logs: LogRequest[] = [
-    ...containerLogs(operators, 'all', OPERATOR_LOG_BYTES),
+    ...containerLogs([...operators, ...registry], 'all', OPERATOR_LOG_BYTES),
     ...(options.podLogs ? containerLogs(pods, 'failing', POD_LOG_BYTES) : []),
   ];
   if (logs.length > MOST_LOGS) problems.push(`logs: ${logs.length - MOST_LOGS} more of failing pods are left out`);
@@ -120,8 +135,16 @@ async function listAll<T extends KubeObject>(
 function objectFile<T extends KubeObject>(folder: string, resource: Resource<T>, object: T): BundleFile {
   const { namespace = '', name } = refOf(object);
   const whole = { apiVersion: apiVersionOf(resource), kind: resource.kind, ...object };
-  const kind = folder === 'operator' ? `${resource.kind.toLowerCase()}-` : `${namespace}/`;
-  return { path: `${folder}/${kind}${name}.yaml`, text: stringify(redactObject(whole), YAML) };
+  const place = folder === 'operator' ? '' : `${namespace}/`;
+  // Of other folders each has objects of one kind.
+  const kind = folder === 'operator' || folder === 'openshift' ? `${resource.kind.toLowerCase()}-` : '';
+  return { path: `${folder}/${place}${kind}${name}.yaml`, text: stringify(redactObject(whole), YAML) };
+}
+
+/** OpenShift copies the end of a Build's log into its status. */
+function withoutLog(build: Build): Build {
+  const { logSnippet: _, ...status } = build.status ?? {};
+  return { ...build, status };
 }
 
 /** What decides about a node, and what we put on it; other people's labels are none of the bundle's business. */

@@ -1,22 +1,18 @@
 /** What an administrator does on the second day: scrape metrics with a token, and collect a support bundle. */
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { createGunzip } from 'node:zlib';
-import { extract } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MODULES } from '../../../src/api/module.ts';
-import { PODS } from '../../../src/kube/core.ts';
+import { type Container, PODS } from '../../../src/kube/core.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { type LogKubelet, startLogKubelet } from '../../harness/log-kubelet.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
 import { PodNetwork } from '../../harness/pod-network.ts';
-import { PROGRAM } from '../../harness/program.ts';
-import { type RunResult, run } from '../../harness/run.ts';
+import type { RunResult } from '../../harness/run.ts';
+import { supportBundle, unpack } from '../../harness/support-bundle.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const KERNEL = '6.1.0-50-cloud-amd64';
@@ -65,29 +61,12 @@ describe('kmm support-bundle', () => {
     await kmm.untilCondition(ref, { type: 'Degraded', status: 'True', reason: 'LoaderFailing' });
     await kmm.untilEvent(ref, { reason: 'LoaderFailing' });
     const loader = await kmm.untilLoaderOn(ref, node);
-    await admin.create(PODS, {
-      metadata: { name: 'kmm-0', namespace: OPERATOR_NAMESPACE, labels: { 'app.kubernetes.io/name': 'kmm' } },
-      spec: {
-        nodeName: node,
-        // The namespace wants what the level `restricted` asks for.
-        securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-        containers: [
-          {
-            name: 'manager',
-            image: 'kmm:1',
-            env: [{ name: 'HTTPS_PROXY', value: `http://u:${PLANTED}@p` }],
-            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
-          },
-        ],
-      },
+    await runPod('kmm-0', 'kmm', {
+      name: 'manager',
+      image: 'kmm:1',
+      env: [{ name: 'HTTPS_PROXY', value: `http://u:${PLANTED}@p` }],
     });
-    await eventually(
-      async () => {
-        const [pod] = await cluster.pods.list(OPERATOR_NAMESPACE, { 'app.kubernetes.io/name': 'kmm' });
-        expect(pod?.status?.containerStatuses?.[0]?.state?.running).toBeDefined();
-      },
-      { what: 'the pod kmm-0 to run' },
-    );
+    await runPod('kmm-registry-0', 'kmm-registry', { name: 'front', image: 'kmm:1' });
     // Simulated pods have no address.
     const status = { podIP: '10.0.0.7', podIPs: [{ ip: '10.0.0.7' }] };
     await admin.patch(PODS, { name: 'kmm-0', namespace: OPERATOR_NAMESPACE }, { status }, { subresource: 'status' });
@@ -95,14 +74,37 @@ describe('kmm support-bundle', () => {
     const loaderLog = `login with token=${PLANTED}\nAuthorization: Bearer ${TOKEN}\nmodprobe: no such device\n`;
     kubelet = await startLogKubelet(admin, node, {
       [`${OPERATOR_NAMESPACE}/kmm-0/manager`]: `{"level":"info","msg":"leading","url":"https://u:${PLANTED}@git.test"}\n`,
+      [`${OPERATOR_NAMESPACE}/kmm-registry-0/front`]: `{"level":"error","msg":"Bearer ${TOKEN} refused"}\n`,
       [`${namespace}/${loader.metadata.name}/module-loader`]: loaderLog,
       [`${namespace}/${loader.metadata.name}/module-loader?previous`]: loaderLog,
     });
   });
   afterAll(() => kubelet?.stop());
 
-  const bundle = (...flags: readonly string[]): Promise<RunResult> =>
-    run(process.execPath, [PROGRAM, 'support-bundle', `--kubeconfig=${kmm.controlPlane.kubeconfig}`, ...flags]);
+  /** Where the operator runs, with its label. */
+  async function runPod(name: string, label: string, container: Container): Promise<void> {
+    const { admin, pods } = kmm.cluster;
+    const labels = { 'app.kubernetes.io/name': label };
+    // The namespace wants what the level `restricted` asks for.
+    const securityContext = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
+    await admin.create(PODS, {
+      metadata: { name, namespace: OPERATOR_NAMESPACE, labels },
+      spec: {
+        nodeName: node,
+        securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+        containers: [{ ...container, securityContext }],
+      },
+    });
+    await eventually(
+      async () => {
+        const [pod] = await pods.list(OPERATOR_NAMESPACE, labels);
+        expect(pod?.status?.containerStatuses?.[0]?.state?.running).toBeDefined();
+      },
+      { what: `the pod ${name} to run` },
+    );
+  }
+
+  const bundle = (...flags: readonly string[]): Promise<RunResult> => supportBundle(kmm.controlPlane, flags);
 
   test('holds what explains the state of Modules, and nothing that was planted as a secret', async () => {
     const path = join(kmm.controlPlane.directory, 'bundle.tar.gz');
@@ -124,6 +126,8 @@ describe('kmm support-bundle', () => {
         'operator/lease-kmm.sigs.x-k8s.io.yaml',
         'metrics/kmm-0.txt',
         `logs/${OPERATOR_NAMESPACE}/kmm-0/manager.log`,
+        'operator/pod-kmm-registry-0.yaml',
+        `logs/${OPERATOR_NAMESPACE}/kmm-registry-0/front.log`,
         expect.stringMatching(new RegExp(`^daemonsets/${namespace}/support-.*yaml$`)),
         expect.stringMatching(new RegExp(`^pods/${namespace}/support-.*yaml$`)),
         expect.stringMatching(new RegExp(`^logs/${namespace}/support-.*/module-loader.*log$`)),
@@ -167,7 +171,8 @@ describe('kmm support-bundle', () => {
     const path = join(kmm.controlPlane.directory, 'quiet.tar.gz');
     expect(await bundle(`--output=${path}`, '--pod-logs=false')).toMatchObject({ code: 0 });
     const logs = [...(await unpack(path)).keys()].filter((name) => name.startsWith('logs/'));
-    expect(logs).toEqual([`logs/${OPERATOR_NAMESPACE}/kmm-0/manager.log`]);
+    const own = ['kmm-0/manager.log', 'kmm-registry-0/front.log'];
+    expect(logs).toEqual(own.map((path) => `logs/${OPERATOR_NAMESPACE}/${path}`));
   });
 });
 
@@ -199,13 +204,3 @@ describe('/metrics with authentication', () => {
     expect(await kmm.operator.metricsAs(undefined)).toMatchObject({ status: 401 });
   });
 });
-
-/** Texts by path, without the bundle's own folder. */
-async function unpack(archive: string): Promise<ReadonlyMap<string, string>> {
-  const files = new Map<string, string>();
-  const entries = createReadStream(archive).pipe(createGunzip()).pipe(extract());
-  for await (const entry of entries) {
-    files.set(entry.header.name.replace(/^kmm-support-[^/]+\//, ''), await text(entry));
-  }
-  return files;
-}

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IMAGE_STREAMS } from '../../../src/build/engines/openshift-objects.ts';
 import { CONFIG_MAPS, NODES } from '../../../src/kube/core.ts';
@@ -11,6 +12,7 @@ import { installOnOpenShift, OpenShiftBuilds } from '../../harness/openshift.ts'
 import { type ModuleRef, useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { OPERATOR_USER } from '../../harness/operator.ts';
 import { unusedRights } from '../../harness/rights.ts';
+import { supportBundle, unpack } from '../../harness/support-bundle.ts';
 
 const KERNEL = '5.14.0-427.50.1.el9_4.x86_64';
 const DIGEST = `sha256:${'d'.repeat(64)}`;
@@ -33,6 +35,12 @@ const pods = (): BuildPods => new BuildPods(kmm.cluster.admin);
 
 const building = (name: string, mapping: Partial<Mapping> = {}): Promise<ModuleRef> =>
   applyBuilding(kmm, { name, kernel: KERNEL, mapping, pullSecret: 'registry' });
+
+async function bundleOf(name: string, ...flags: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const path = join(kmm.controlPlane.directory, `${name}.tar.gz`);
+  expect(await supportBundle(kmm.controlPlane, [`--output=${path}`, ...flags])).toMatchObject({ code: 0 });
+  return unpack(path);
+}
 
 async function untilNoBuildConfig(ref: ModuleRef): Promise<void> {
   await eventually(async () => expect(await openshift.configs(ref.namespace)).toEqual([]), {
@@ -144,6 +152,15 @@ describe('a kernel whose image OpenShift builds', () => {
     expect(await buildStatus(kmm, ref)).not.toHaveProperty('retryAt');
     await kmm.untilIdle();
     expect(await openshift.configs(ref.namespace)).toHaveLength(1);
+
+    const path = `openshift/${ref.namespace}`;
+    const file = `${path}/build-${build.metadata.name}.yaml`;
+    const whole = await bundleOf('whole');
+    expect(whole.get(`${path}/buildconfig-${build.metadata.name?.replace(/-1$/, '')}.yaml`)).toContain('FROM scratch');
+    expect(whole.get(file)).toContain('hello.c:3: error: expected ;');
+    const quiet = (await bundleOf('quiet', '--pod-logs=false')).get(file);
+    expect(quiet).toContain('DockerBuildFailed');
+    expect(quiet).not.toContain('hello.c:3: error: expected ;');
 
     const [mapping] = (await kmm.module(ref)).spec.kernelMappings ?? [];
     await kmm.edit(ref, { kernelMappings: [{ ...mapping, build: { dockerfile: 'FROM mended\n' } }] });
