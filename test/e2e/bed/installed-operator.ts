@@ -23,6 +23,8 @@ const LEASE = [
   '--leader-elect-renew-deadline=40s',
   '--leader-elect-retry-period=5s',
 ];
+/** The command line of its process for pgrep, which is not to find itself; the front of the registry is the same program. */
+export const OPERATOR_PROCESS = '[/]opt/kmm/kmm.mjs manager';
 /** An image with Node takes minutes to unpack under emulation. */
 const TIMEOUT_MS = 600_000;
 
@@ -114,7 +116,7 @@ export class InstalledOperator implements BedOperator {
     await eventually(
       async () => {
         for (const node of this.#bed.nodes) {
-          const { output } = await node.exec("pgrep -f '[/]opt/kmm/kmm.mjs'");
+          const { output } = await node.exec(`pgrep -f '${OPERATOR_PROCESS}'`);
           if (output.trim() !== '') throw new Error(`pid ${output.trim()} still runs on ${node.name}`);
         }
       },

@@ -1,6 +1,7 @@
 /** Capabilities, as the kernels of the nodes know them. */
 import { beforeAll, expect, test } from 'vitest';
 
+import { OPERATOR_PROCESS } from '../bed/installed-operator.ts';
 import { ProcessOperator } from '../bed/operator.ts';
 import type { RealNode } from '../real-node.ts';
 import { useScenario } from '../scenario.ts';
@@ -30,7 +31,7 @@ test('the operator has no capability and is not root', async ({ skip }) => {
   const { nodes, operator } = scenario.bedOr(skip);
   skip(operator instanceof ProcessOperator, 'the operator runs as a process');
   for (const node of nodes) {
-    const status = await statusOf(node, '[/]opt/kmm/kmm.mjs');
+    const status = await statusOf(node, OPERATOR_PROCESS);
     for (const set of ['CapEff', 'CapPrm', 'CapBnd']) expect(status).toContain(`${set}:\t${NONE}\n`);
     expect(status).toMatch(/^Uid:\t65532\t/m);
     expect(status).toContain('NoNewPrivs:\t1\n');
