@@ -17,11 +17,14 @@ import { productName } from './product-image.ts';
 const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'kmm');
 const RELEASE = 'kmm';
 const PODS_OF_IT = 'app.kubernetes.io/name=kmm,app.kubernetes.io/component=manager';
-/** A guest that gets a third of a processor cannot renew a Lease in the usual 10 s. */
+/**
+ * A guest that gets a third of a processor cannot renew a Lease in the usual 10 s; and whoever reboots the leader's node waits for its Lease
+ * to run out.
+ */
 const LEASE = [
-  '--leader-elect-lease-duration=60s',
-  '--leader-elect-renew-deadline=40s',
-  '--leader-elect-retry-period=5s',
+  '--leader-elect-lease-duration=30s',
+  '--leader-elect-renew-deadline=20s',
+  '--leader-elect-retry-period=4s',
 ];
 /** The command line of its process for pgrep, which is not to find itself; the front of the registry is the same program. */
 export const OPERATOR_PROCESS = '[/]opt/kmm/kmm.mjs manager';
