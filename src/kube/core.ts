@@ -106,6 +106,7 @@ export interface PodSpec {
   readonly containers: readonly Container[];
   readonly volumes?: readonly Volume[];
   readonly tolerations?: readonly Toleration[];
+  readonly topologySpreadConstraints?: readonly Readonly<Record<string, unknown>>[];
   readonly imagePullSecrets?: readonly { readonly name?: string }[];
   readonly serviceAccountName?: string;
   readonly automountServiceAccountToken?: boolean;

@@ -40,6 +40,19 @@ describe('the pod of a build', () => {
     expect(containersOf(podOf(BUILDING)).map(({ name }) => name)).toEqual(['build', 'push']);
   });
 
+  it('goes to another node than the builds beside it, where one is to be had', () => {
+    const { metadata, spec } = podOf();
+    expect(spec?.topologySpreadConstraints).toEqual([
+      {
+        maxSkew: 1,
+        topologyKey: 'kubernetes.io/hostname',
+        whenUnsatisfiable: 'ScheduleAnyway',
+        labelSelector: { matchLabels: { 'kmm.node.kubernetes.io/role': 'image-build' } },
+      },
+    ]);
+    expect(metadata.labels).toMatchObject({ 'kmm.node.kubernetes.io/role': 'image-build' });
+  });
+
   it('shows the key that signs to the stage that signs, and to no other: the code of a Dockerfile runs in the first', () => {
     const pod = podOf();
     const withKey = containersOf(pod).filter(({ name }) =>

@@ -1,4 +1,4 @@
-import { GROUP_PREFIX } from '../../api/labels.ts';
+import { GROUP_PREFIX, IMAGE_BUILD_ROLE, ROLE_LABEL } from '../../api/labels.ts';
 import { type Container, PODS, type Pod, type Volume, type VolumeMount } from '../../kube/core.ts';
 import type { KubeObject } from '../../kube/objects.ts';
 import { BUILD_FILES_ROOT } from '../pipeline/files.ts';
@@ -101,6 +101,14 @@ export function podRecord(part: BuildPart): BuildRecord[] {
   return [terms === undefined ? record : { ...record, terms }];
 }
 
+/** Builds for several kernels at once compile beside each other on one node only where no other is to be had. */
+const SPREAD = {
+  maxSkew: 1,
+  topologyKey: 'kubernetes.io/hostname',
+  whenUnsatisfiable: 'ScheduleAnyway',
+  labelSelector: { matchLabels: { [ROLE_LABEL]: IMAGE_BUILD_ROLE } },
+};
+
 /**
  * The pod: a container for each stage, one after the other. The code of a Dockerfile runs in `build`, which never has the key that
  * signs; what it may see is what its build was given.
@@ -157,6 +165,7 @@ export function buildPod(build: ImageBuild, options: PodEngineOptions): Pod {
       terminationGracePeriodSeconds: 30,
       nodeSelector: placement.nodeSelector,
       tolerations: placement.tolerations,
+      topologySpreadConstraints: [SPREAD],
       ...(inputs.pullSecret === undefined ? {} : { imagePullSecrets: [{ name: inputs.pullSecret }] }),
       initContainers: [
         ...(tokenStages.includes('check') ? [container('check', mountsFor('check'))] : []),

@@ -73,22 +73,36 @@ export class InstalledOperator implements BedOperator {
 
   async #deploy(more: readonly string[]): Promise<void> {
     const [repository = '', tag = ''] = this.#package.image.name.split(':');
-    const values = [
+    await this.#upgrade([
       `image.repository=${REGISTRY}/${repository}`,
       `image.tag=${tag}`,
       `build.builderImage=${REGISTRY}/${productName('builder')}`,
-      ...(this.#bed.builds ? ['registry.enabled=true', `registry.image=${REGISTRY}/${REGISTRY_IMAGE}`] : []),
       ...LEASE.map((flag, index) => `extraArgs[${index}]=${flag}`),
       ...more,
-    ].flatMap((value) => ['--set', value]);
+    ]);
+  }
+
+  async #upgrade(values: readonly string[], options: readonly string[] = []): Promise<void> {
     const place = ['--namespace', OPERATOR_NAMESPACE, '--create-namespace'];
-    await runOrThrow(this.#package.helm, ['upgrade', '--install', RELEASE, CHART, ...place, ...values], {
+    const words = [...place, ...options, ...values.flatMap((value) => ['--set', value])];
+    await runOrThrow(this.#package.helm, ['upgrade', '--install', RELEASE, CHART, ...words], {
       env: {
         PATH: '/usr/bin:/bin',
         HOME: this.#bed.controlPlane.directory,
         KUBECONFIG: this.#bed.controlPlane.kubeconfig,
       },
     });
+  }
+
+  /** The cluster has a registry of its own from now on, as where an administrator turns it on later. */
+  async enableRegistry(): Promise<void> {
+    const values = ['registry.enabled=true', `registry.image=${REGISTRY}/${REGISTRY_IMAGE}`];
+    await this.#upgrade(values, ['--reset-then-reuse-values']);
+    await this.start();
+    for (const workload of ['deployment/kmm-registry', 'daemonset/kmm-registry-node']) {
+      const words = ['rollout', 'status', workload, '-n', OPERATOR_NAMESPACE, `--timeout=${TIMEOUT_MS / 1000}s`];
+      await this.#bed.controlPlane.kubectl(words);
+    }
   }
 
   async start(): Promise<void> {

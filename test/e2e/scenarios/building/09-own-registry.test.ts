@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 
 import { SECRETS } from '../../../harness/secrets.ts';
 import { helloBuildArgs, inlineDockerfile } from '../../bed/building.ts';
+import { InstalledOperator } from '../../bed/installed-operator.ts';
 import { isLoaded } from '../../guest.ts';
 import { useScenario } from '../../scenario.ts';
 
@@ -10,6 +11,9 @@ const scenario = useScenario('own-registry', { builds: true });
 
 test('a mapping that names no image is built, pushed to the cluster’s own registry and loaded from there', async () => {
   const { bed, namespace } = scenario;
+  // Until now the cluster had none: every reboot of the other scenarios would start its pods too.
+  expect.assert(bed.operator instanceof InstalledOperator);
+  await bed.operator.enableRegistry();
   // The base images come from the bed's registry, in the place of a public one. Of layers that are kept the first is the compiler's whole
   // image: an emulated registry takes minutes for it, and 02 has them kept.
   const build = { dockerfile: await inlineDockerfile(), pull: { insecure: true }, cache: false };
