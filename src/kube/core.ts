@@ -80,6 +80,7 @@ export interface Container {
   readonly volumeMounts?: readonly VolumeMount[];
   readonly securityContext?: Readonly<Record<string, unknown>>;
   readonly terminationMessagePolicy?: string;
+  readonly lifecycle?: Readonly<Record<string, unknown>>;
   readonly [field: string]: unknown;
 }
 

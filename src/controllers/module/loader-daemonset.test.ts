@@ -154,6 +154,18 @@ describe('the loader container', () => {
     });
   });
 
+  it('has two seconds between its end and SIGTERM, which a pid 1 that has only begun would never see', () => {
+    const lifecycle = (loader: Parameters<ModuleBuilder['withLoader']>[0] = {}) =>
+      containerOf(aModule('m').withLoader(loader)).lifecycle;
+    expect(lifecycle()).toEqual({ preStop: { sleep: { seconds: 2 } } });
+    // The API server refuses a sleep that is longer than the grace period.
+    expect(lifecycle({ terminationGracePeriodSeconds: 1 })).toEqual({ preStop: { sleep: { seconds: 1 } } });
+    const postStart = { exec: { command: ['load'] } };
+    expect(lifecycle({ lifecycle: { postStart } })).toEqual({ postStart, preStop: { sleep: { seconds: 2 } } });
+    const preStop = { exec: { command: ['unload'] } };
+    expect(lifecycle({ lifecycle: { preStop } })).toEqual({ preStop });
+  });
+
   it("holds nothing of the Module's that is no field of a Container", () => {
     const container = containerOf(
       aModule('m').withLoader({ serviceAccountName: 'sa', terminationGracePeriodSeconds: 7 }),

@@ -11,6 +11,8 @@ import type { NodeKeys } from './snapshot.ts';
 
 /** Volumes of ours start with `kmm-`, which admission refuses to users. */
 const LIB_MODULES_VOLUME = 'kmm-lib-modules';
+/** Between the deletion of a loader's pod and the SIGTERM, where the user has set no preStop. */
+const SECONDS_BEFORE_SIGTERM = 2;
 
 export interface DaemonSetContext {
   readonly module: Module;
@@ -66,7 +68,7 @@ export function loaderDaemonSet(
           automountServiceAccountToken: false,
           enableServiceLinks: false,
           terminationGracePeriodSeconds: loader.terminationGracePeriodSeconds,
-          containers: [loaderContainer(loader.container, image)],
+          containers: [loaderContainer(loader, image)],
           volumes: [
             ...additionalVolumes,
             { name: LIB_MODULES_VOLUME, hostPath: { path: '/lib/modules', type: 'Directory' } },
@@ -77,10 +79,19 @@ export function loaderDaemonSet(
   };
 }
 
-function loaderContainer(user: Container, image: string): Container {
+function loaderContainer(
+  { container: user, terminationGracePeriodSeconds }: NormalizedModule['loader'],
+  image: string,
+): Container {
   return {
     terminationMessagePolicy: 'FallbackToLogsOnError',
     ...user,
+    lifecycle: {
+      // Pid 1 never sees a signal that comes before its handler is there (pid_namespaces(7)): a pod that is deleted as its loader starts
+      // would keep the module loaded, wait for the end of its grace period, and be killed without unloading.
+      preStop: { sleep: { seconds: Math.min(SECONDS_BEFORE_SIGTERM, terminationGracePeriodSeconds) } },
+      ...user.lifecycle,
+    },
     name: 'module-loader',
     image,
     securityContext: loaderSecurityContext(user.securityContext),

@@ -111,6 +111,7 @@ describe('a Module', () => {
       image: 'registry.test/kmod:1',
       args: ['--verbose'],
       terminationMessagePolicy: 'FallbackToLogsOnError',
+      lifecycle: { preStop: { sleep: { seconds: 2 } } },
       securityContext: {
         runAsUser: 0,
         privileged: false,
