@@ -79,16 +79,15 @@ export async function* collect(options: CollectOptions): AsyncGenerator<BundleFi
   }
   const operators = await all(PODS, { namespace, labelSelector: OPERATOR_SELECTOR });
   const registry = await all(PODS, { namespace, labelSelector: REGISTRY_SELECTOR });
-  for (const pod of [...operators, ...registry]) yield objectFile('operator', PODS, pod);
+  const installed = [...operators, ...registry];
+  for (const pod of installed) yield objectFile('operator', PODS, pod);
   for (const lease of await all(LEASES, { namespace })) yield objectFile('operator', LEASES, lease);
 
   yield { path: 'nodes.yaml', text: stringify((await all(NODES)).map(nodeOf), YAML) };
   const events = [
     ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=Module' })),
     ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=DaemonSet' })).filter(isAbout(pods)),
-    ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=Pod' })).filter(
-      isAbout([...pods, ...operators, ...registry]),
-    ),
+    ...(await all(EVENTS, { fieldSelector: 'involvedObject.kind=Pod' })).filter(isAbout([...pods, ...installed])),
   ];
   yield { path: 'events.txt', text: events.map(eventLine).sort().join('') };
 
@@ -100,7 +99,7 @@ export async function* collect(options: CollectOptions): AsyncGenerator<BundleFi
     if (text !== undefined) yield { path: `metrics/${metadata.name}.txt`, text };
   }
   const logs: LogRequest[] = [
-    ...containerLogs([...operators, ...registry], 'all', OPERATOR_LOG_BYTES),
+    ...containerLogs(installed, 'all', OPERATOR_LOG_BYTES),
     ...(options.podLogs ? containerLogs(pods, 'failing', POD_LOG_BYTES) : []),
   ];
   if (logs.length > MOST_LOGS) problems.push(`logs: ${logs.length - MOST_LOGS} more of failing pods are left out`);
