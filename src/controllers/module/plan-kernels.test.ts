@@ -89,7 +89,7 @@ describe('the kernels of a Module', () => {
 describe('the image of a kernel that is built', () => {
   const asking = { literal: KERNEL, containerImage: 'registry.test/m:1', build: { dockerfile: 'FROM ${DTK_AUTO}\n' } };
   const module = stored(aModule('m').withMapping(asking));
-  const node = NODE.build();
+  const node = NODE.withLabels(module.spec.selector).build();
   const wantedIn = (builds: Partial<BuildsWorld>) => {
     const snapshot = { ...aSnapshot(module).build(), nodes: [node] };
     return planKernels({ ...snapshot, builds: { ...NOTHING_BUILT, ...builds } }, [node]).get(keyOf(KERNEL))?.wanted;
@@ -104,6 +104,24 @@ describe('the image of a kernel that is built', () => {
     const found = wantedIn({ driverToolkit: () => ({ ok: true, image: 'dtk' }) });
     expect(found).not.toHaveProperty('blocked');
     expect(found?.build.request.buildArgs).toMatchObject({ DTK_AUTO: 'dtk' });
+  });
+
+  // In virtual machines, where a Module was edited to be for the other node: its new build began for the node that was left, too.
+  it('is not begun for a kernel that only nodes run which the selector no longer names, and goes on where it has begun', () => {
+    const wantedOn = (labels: Readonly<Record<string, string>>, records: BuildsWorld['records'] = []) => {
+      const left = NODE.withLabels(labels).build();
+      const snapshot = { ...aSnapshot(module).build(), nodes: [left], builds: { ...NOTHING_BUILT, records } };
+      return planKernels(snapshot, [left]).get(keyOf(KERNEL))?.wanted;
+    };
+    expect(wantedOn(module.spec.selector)).not.toHaveProperty('blocked');
+    expect(wantedOn({ pool: 'b' })).toMatchObject({
+      blocked: true,
+      progress: { phase: 'Queued', message: 'not built now: no node that spec.selector names runs this kernel' },
+    });
+    const build = wantedOn({ pool: 'b' })?.build;
+    if (build === undefined) throw new Error('nothing is to be built');
+    const records = [aBuildPod(build, { phase: 'Building', since: '2026-03-01T12:00:00Z' })];
+    expect(wantedOn({ pool: 'b' }, records)).toMatchObject({ progress: { phase: 'Building' } });
   });
 
   it('goes on without the driver toolkit once it has begun: only the kernel decides it', () => {

@@ -5,6 +5,7 @@ import { mappingField } from '../../kernel/mapping.ts';
 import { type Resolution, resolveKernel } from '../../kernel/resolve.ts';
 import { namesKernel } from '../../kernel/template.ts';
 import type { Node } from '../../kube/core.ts';
+import { matchesLabels } from '../../kube/selectors.ts';
 import { hashOfInputs } from '../identity.ts';
 import { imageBuild } from '../image/image-build.ts';
 import type { PlannedImage } from '../image/image-desk.ts';
@@ -134,7 +135,10 @@ function wantedImage(
   const isInClusterRegistry = isOurs(registry, resolution.image);
   const told = progressOf(result.build, builds.records, recorded, builds.retry);
   const found = isInClusterRegistry ? unlessLost(told, loadersOf(snapshot, told), builds.retry) : told;
-  const obstacle = result.obstacle ?? (isInClusterRegistry ? builds.registryProblem : undefined);
+  const obstacle =
+    unlessSelected(snapshot, kernel, arch) ??
+    result.obstacle ??
+    (isInClusterRegistry ? builds.registryProblem : undefined);
   const refusal = builds.refusal(result.build.key);
   if (found.phase === 'Queued' && obstacle !== undefined) {
     const progress = { ...found, message: obstacle };
@@ -146,11 +150,21 @@ function wantedImage(
   return { resolution, wanted: { build: result.build, progress, ...blocked } };
 }
 
+/** Nodes that only have something left of the Module, or a selector label that is away for now, are no reason to begin a build. */
+function unlessSelected({ nodes, spec }: ModuleSnapshot, kernel: string, arch: string): string | undefined {
+  const isSelected = nodes.some(
+    (node) => runs(node, kernel, arch) && matchesLabels(spec.selector, node.metadata.labels ?? {}),
+  );
+  return isSelected ? undefined : 'not built now: no node that spec.selector names runs this kernel';
+}
+
 function osImagesOf(nodes: readonly Node[], kernel: string, arch: string): string[] {
-  return nodes.flatMap(({ status }) => {
-    const info = status?.nodeInfo;
-    return info?.kernelVersion === kernel && info.architecture === arch ? [info.osImage ?? ''] : [];
-  });
+  return nodes.filter((node) => runs(node, kernel, arch)).map(({ status }) => status?.nodeInfo?.osImage ?? '');
+}
+
+function runs({ status }: Node, kernel: string, arch: string): boolean {
+  const info = status?.nodeInfo;
+  return info?.kernelVersion === kernel && info.architecture === arch;
 }
 
 /** The loaders that were made to run the image that was pushed. */
