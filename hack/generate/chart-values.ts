@@ -227,6 +227,10 @@ export const CHART_VALUES: Group = group('', {
   registry: group("The cluster's own registry, as config/components/registry: builds push to it, nodes pull from it.", {
     enabled: onOff('Installs it, and tells the operator of it.', false),
     image: text('The image of the registry behind the front.', referenceOf(lockedImage('registry')), { minLength: 1 }),
+    port: port(
+      "Of the nodes' loopback, where they pull from it. Images are named by it: with another, all are built again.",
+      5780,
+    ),
     volume: group('Where its images are.', {
       enabled: onOff(
         'Makes a PersistentVolumeClaim for them, which goes with the release. Without, they go with the pod, and are built again.',

@@ -14,6 +14,8 @@ import { type Kustomization, writeKustomization } from '../../harness/kustomizat
 
 const CONFIG = fileURLToPath(new URL('../../../config', import.meta.url));
 
+const DIGEST = `sha256:${'0'.repeat(64)}`;
+
 let helm: Helm;
 let controlPlane: ControlPlane;
 
@@ -72,6 +74,7 @@ describe('the chart', () => {
     ['networkPolicy.apiServer.cidrs={here}', '/networkPolicy/apiServer/cidrs/0'],
     ['extraArgs={-v}', '/extraArgs/0'],
     ['registry.enabled=perhaps', '/registry/enabled'],
+    ['registry.port=0', '/registry/port'],
     ['registry.volume.size=much', '/registry/volume/size'],
     ['admissionPolicy.enabled=perhaps', '/admissionPolicy/enabled'],
     ['admissionPolicy.onlyLabelledNamespaces=true', 'needs admissionPolicy.enabled'],
@@ -263,6 +266,20 @@ describe('the chart', () => {
     }
   });
 
+  it('lets nodes pull on another port of their loopback, and tells the operator', async () => {
+    const rendered = await helm.template('registry.enabled=true', 'registry.port=15780');
+    expect(flagsOf(rendered)).toContain('--registry-pull-host=127.0.0.1:15780');
+    const node = rendered.find(({ kind }) => kind === 'DaemonSet');
+    const httpGet = { host: '127.0.0.1', port: 15_780 };
+    const [front] = node !== undefined && isWorkload(node) ? node.spec.template.spec.containers : [];
+    expect(front).toMatchObject({
+      args: expect.arrayContaining(['--listen-address=127.0.0.1:15780']),
+      startupProbe: { httpGet },
+      livenessProbe: { httpGet },
+    });
+    expect(JSON.stringify(rendered)).not.toMatch(/\b5780\b/);
+  });
+
   it("keeps the registry's images on a claim as the component does", async () => {
     const components = ['components/registry', 'components/registry-volume'];
     const stored = (objects: readonly KubeObject[]): readonly KubeObject[] =>
@@ -338,6 +355,47 @@ describe('the chart', () => {
   it('makes a disruption budget only where a replica can be spared', async () => {
     expect(kindsOf(await helm.template()).join()).toContain('PodDisruptionBudget');
     expect(kindsOf(await helm.template('replicas=1')).join()).not.toContain('PodDisruptionBudget');
+  });
+
+  it.each([
+    ['podDisruptionBudget.enabled=false', 'PodDisruptionBudget'],
+    ['networkPolicy.enabled=false', 'NetworkPolicy'],
+    ['crds.install=false', 'CustomResourceDefinition'],
+  ])('leaves out with %s its %s, and nothing else', async (value, left) => {
+    const without = (await helm.template()).filter(({ kind }) => kind !== left);
+    expect(await helm.template(value)).toEqual(without);
+  });
+
+  it('puts what is for the pods of the operator into them as it was given', async () => {
+    const affinity = { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [] } } };
+    const pod = {
+      nodeSelector: { pool: 'system' },
+      tolerations: [{ key: 'pool', operator: 'Exists' }],
+      affinity,
+      priorityClassName: 'important',
+      imagePullSecrets: [{ name: 'mine' }],
+    };
+    const resources = { requests: { cpu: '1' }, limits: { memory: '1Gi' } };
+    const values = {
+      ...pod,
+      resources,
+      podAnnotations: { 'mesh.test/inject': 'false' },
+      serviceAccount: { annotations: { 'cloud.test/role': 'none' } },
+      image: { repository: 'registry.test/kmm', digest: DIGEST, pullPolicy: 'Always' },
+    };
+    const set = Object.entries(values).flatMap(([name, value]) => ['--set-json', `${name}=${JSON.stringify(value)}`]);
+    const rendered = objectsIn(await helm.run('template', 'kmm', CHART, ...set));
+    const { template } = deploymentIn(rendered).spec;
+    expect(template).toMatchObject({ metadata: { annotations: values.podAnnotations } });
+    expect(template.spec).toMatchObject(pod);
+    // helm merges maps of values; the preference that the replicas be on different nodes has to go nonetheless.
+    expect(template.spec).toHaveProperty('affinity', affinity);
+    const [manager] = template.spec.containers;
+    expect(manager).toMatchObject({ image: `registry.test/kmm@${DIGEST}`, imagePullPolicy: 'Always' });
+    expect(manager).toHaveProperty('resources.requests.cpu', '1');
+    expect(manager).toHaveProperty('resources.limits.memory', '1Gi');
+    const account = rendered.find(({ kind }) => kind === 'ServiceAccount');
+    expect(account?.metadata.annotations).toEqual(values.serviceAccount.annotations);
   });
 
   it('makes a ServiceMonitor where one is wanted, and none else', async () => {
