@@ -1,6 +1,7 @@
 /** A prebuilt image, loaded by a container of the user's (form 1), on nodes with different kernels. */
 import { expect, test } from 'vitest';
 
+import { MODULES } from '../../../src/api/module.ts';
 import { isLoaded, kernelLines } from '../guest.ts';
 import type { RealNode } from '../real-node.ts';
 import { useScenario } from '../scenario.ts';
@@ -43,6 +44,19 @@ test('a pod that asks for the device as a resource reads from it, on each kernel
     await scenario.deletePod(name);
   };
   await Promise.all(scenario.cluster.nodes.map(read));
+});
+
+test('a Module that is changed is unloaded and loaded again on each node, by a loader that is as it says now', async () => {
+  const { nodes, admin } = scenario.cluster;
+  const before = await scenario.kernelRecords();
+  const env = [{ name: 'EDITION', value: '2' }];
+  const { spec } = scenario.helloWithPlugin().withLoader({ env }).build();
+  await admin.patch(MODULES, scenario.ref, { spec });
+
+  await scenario.untilLoaded();
+  const after = Object.entries(before).map(([node, events]) => [node, [...events, 'unload', 'load']]);
+  expect(await scenario.kernelRecords()).toEqual(Object.fromEntries(after));
+  for (const node of nodes) expect((await scenario.loaderOn(node)).spec?.containers[0]).toMatchObject({ env });
 });
 
 /** As the kernel itself says. */
