@@ -22,7 +22,7 @@ import { DEVICE_PLUGIN_IMAGE, HELLO_REPOSITORY, TOOLS_IMAGE } from './bed/images
 import type { Kernel } from './bed/kernels.ts';
 import { diagnose } from './diagnostics.ts';
 import { ForeignCluster } from './foreign/cluster.ts';
-import { moduleEvents } from './guest.ts';
+import { type ModuleEvent, moduleEvents } from './guest.ts';
 import { type HelloMapping, helloModule, readerPod } from './hello/module.ts';
 import type { RealNode } from './real-node.ts';
 import { PRIVILEGED, type TestedCluster } from './tested-cluster.ts';
@@ -265,7 +265,7 @@ export class Scenario {
   }
 
   /** What the kernels of the nodes noted of the module so far: to be compared with later. */
-  async kernelRecords(): Promise<Readonly<Record<string, readonly string[]>>> {
+  async kernelRecords(): Promise<Readonly<Record<string, readonly ModuleEvent[]>>> {
     const entries = this.cluster.nodes.map(async (node) => [node.name, await moduleEvents(node)] as const);
     return Object.fromEntries(await Promise.all(entries));
   }

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 
 import { MODULES } from '../../../src/api/module.ts';
-import { isLoaded, kernelLines } from '../guest.ts';
+import { isLoaded, kernelLines, type ModuleEvent } from '../guest.ts';
 import type { RealNode } from '../real-node.ts';
 import { useScenario } from '../scenario.ts';
 
@@ -54,7 +54,8 @@ test('a Module that is changed is unloaded and loaded again on each node, by a l
   await admin.patch(MODULES, scenario.ref, { spec });
 
   await scenario.untilLoaded();
-  const after = Object.entries(before).map(([node, events]) => [node, [...events, 'unload', 'load']]);
+  const more: readonly ModuleEvent[] = ['free', 'load'];
+  const after = Object.entries(before).map(([node, events]) => [node, [...events, ...more]]);
   expect(await scenario.kernelRecords()).toEqual(Object.fromEntries(after));
   for (const node of nodes) expect((await scenario.loaderOn(node)).spec?.containers[0]).toMatchObject({ env });
 });
