@@ -90,7 +90,7 @@ export const CHART_VALUES: Group = group('', {
     [{ key: 'node-role.kubernetes.io/control-plane', operator: 'Exists', effect: 'NoSchedule' }],
     { type: 'object' },
   ),
-  affinity: value('In the place of the preference that the replicas be on different nodes.', {}, { type: 'object' }),
+  affinity: value('In the place of the preference that the replicas be in different zones.', {}, { type: 'object' }),
   priorityClassName: text(
     "The operator's priority class; empty for none, as some clouds allow this one only in kube-system.",
     'system-cluster-critical',

@@ -388,7 +388,7 @@ describe('the chart', () => {
     const { template } = deploymentIn(rendered).spec;
     expect(template).toMatchObject({ metadata: { annotations: values.podAnnotations } });
     expect(template.spec).toMatchObject(pod);
-    // helm merges maps of values; the preference that the replicas be on different nodes has to go nonetheless.
+    // helm merges maps of values; the preference for different zones has to go nonetheless.
     expect(template.spec).toHaveProperty('affinity', affinity);
     const [manager] = template.spec.containers;
     expect(manager).toMatchObject({ image: `registry.test/kmm@${DIGEST}`, imagePullPolicy: 'Always' });

@@ -152,6 +152,25 @@ describe('a release of the chart', () => {
     expect(await loaders(ref)).toEqual(before);
   });
 
+  // In virtual machines: after an upgrade both were on one node, which was turned off, and for five minutes there was no operator.
+  it('has its replicas on two nodes after an upgrade, also where both had been on one', async () => {
+    const kubectl = (...words: readonly string[]) => kmm.controlPlane.kubectl(words);
+    const manager = { 'app.kubernetes.io/component': 'manager' };
+    const nodesOfReplicas = async (): Promise<readonly (string | undefined)[]> => {
+      await kubectl('rollout', 'status', `deployment/${RELEASE}`, ...IN_OPERATORS_NAMESPACE, '--timeout=120s');
+      const pods = await kmm.cluster.pods.list(OPERATOR_NAMESPACE, manager);
+      const staying = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+      return staying.map(({ spec }) => spec?.nodeName).toSorted();
+    };
+    await kubectl('cordon', 'release-1', 'release-2');
+    await kubectl('delete', 'pods', '--all', ...IN_OPERATORS_NAMESPACE);
+    expect(await nodesOfReplicas()).toEqual(['release-0', 'release-0']);
+    await kubectl('uncordon', 'release-1');
+    await helm('upgrade', RELEASE, CHART, '--reset-then-reuse-values', '--set', 'podAnnotations.edition=two');
+    expect(await nodesOfReplicas()).toEqual(['release-0', 'release-1']);
+    await kubectl('uncordon', 'release-2');
+  });
+
   it('is rolled back with Modules live, and back come the values it had', async () => {
     const mark = await kmm.controlPlane.auditMark();
     await replacedBy(() => helm('rollback', RELEASE, '1'));
