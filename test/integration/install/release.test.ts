@@ -156,11 +156,11 @@ describe('a release of the chart', () => {
   it('has its replicas on two nodes after an upgrade, also where both had been on one', async () => {
     const kubectl = (...words: readonly string[]) => kmm.controlPlane.kubectl(words);
     const manager = { 'app.kubernetes.io/component': 'manager' };
-    const nodesOfReplicas = async (): Promise<readonly (string | undefined)[]> => {
+    const nodesOfReplicas = async (): Promise<readonly string[]> => {
       await kubectl('rollout', 'status', `deployment/${RELEASE}`, ...IN_OPERATORS_NAMESPACE, '--timeout=120s');
       const pods = await kmm.cluster.pods.list(OPERATOR_NAMESPACE, manager);
       const staying = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-      return staying.map(({ spec }) => spec?.nodeName).toSorted();
+      return staying.map(({ spec }) => spec?.nodeName ?? '').toSorted();
     };
     await kubectl('cordon', 'release-1', 'release-2');
     await kubectl('delete', 'pods', '--all', ...IN_OPERATORS_NAMESPACE);
