@@ -12,7 +12,6 @@ import { testSecret } from '../../../harness/test-secrets.ts';
 import { helloBuildArgs, helloSources, inlineDockerfile } from '../../bed/building.ts';
 import { HOST_ADDRESS, REGISTRY } from '../../bed/guest-config.ts';
 import { isLoaded, kernelLines } from '../../guest.ts';
-import { helloModule } from '../../hello/module.ts';
 import type { RealNode } from '../../real-node.ts';
 import { useScenario } from '../../scenario.ts';
 
@@ -41,18 +40,15 @@ beforeAll(async () => {
   // A Secret is what an older kernel cannot mount into a user namespace.
   await bed.admin.create(SECRETS, { metadata: { namespace, name: 'token' }, stringData: { token } });
   const git = { url: `http://${HOST_ADDRESS}:${new URL(server.url).port}/hello.git` };
-  const sourceOf = new Map([
-    [bed.vm1, { git, secrets: [{ name: 'token' }] }],
-    [bed.vm2, { dockerfile: await inlineDockerfile() }],
-  ]);
-  const mappings = [...sourceOf].map(([node, source], index) => {
-    const kernel = bed.kernels[index];
-    if (kernel === undefined) throw new Error(`no kernel is known of ${node.name}`);
-    const selector = { 'kubernetes.io/hostname': node.name };
-    const build = { ...BUILD, ...source, selector, buildArgs: helloBuildArgs(kernel) };
-    return { literal: kernel.release, containerImage: `${REPOSITORY}:\${KERNEL_FULL_VERSION}`, build };
-  });
-  await scenario.apply(helloModule(scenario.ref, bed.selector, mappings));
+  const on = ({ name }: RealNode) => ({ 'kubernetes.io/hostname': name });
+  const fromGit = { git, secrets: [{ name: 'token' }], selector: on(bed.vm1) };
+  const inline = { dockerfile: await inlineDockerfile(), selector: on(bed.vm2) };
+  await scenario.apply(
+    scenario.helloFor((kernel) => ({
+      containerImage: `${REPOSITORY}:\${KERNEL_FULL_VERSION}`,
+      build: { ...BUILD, ...(kernel === bed.kernels[0] ? fromGit : inline), buildArgs: helloBuildArgs(kernel) },
+    })),
+  );
 });
 afterAll(async () => {
   await server.stop();
