@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseManagerConfig } from '../../src/commands/config.ts';
-import type { Deployment } from '../harness/helm.ts';
 import { documentedOverlay } from '../harness/kustomization.ts';
+import type { Deployment } from '../harness/rendered.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const readPage = (path: string): Promise<string> => readFile(join(ROOT, path), 'utf8');

@@ -2,34 +2,16 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments } from 'yaml';
 
 import { ensureHelm } from '../../hack/helm/helm.ts';
 import type { KubeObject } from '../../src/kube/objects.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { OPERATOR_NAMESPACE, type OperatorOptions } from './operator.ts';
+import { type Deployment, objectsIn } from './rendered.ts';
 import { type RunResult, run } from './run.ts';
 
 export const CHART = fileURLToPath(new URL('../../charts/kmm', import.meta.url));
 export const RELEASE = 'kmm';
-
-/** apps/v1 Deployment, the fields that tests read. */
-export interface Deployment extends KubeObject {
-  readonly spec: {
-    readonly replicas: number;
-    readonly template: {
-      readonly spec: {
-        readonly serviceAccountName: string;
-        readonly securityContext: Readonly<Record<string, unknown>>;
-        readonly containers: readonly {
-          readonly name: string;
-          readonly image: string;
-          readonly args: readonly string[];
-        }[];
-      };
-    };
-  };
-}
 
 export class Helm {
   readonly #program: string;
@@ -72,13 +54,6 @@ export class Helm {
     await this.run('package', chart, '--version', version, '--app-version', version, '--destination', this.#directory);
     return join(this.#directory, `kmm-${version}.tgz`);
   }
-}
-
-export function objectsIn(yaml: string): readonly KubeObject[] {
-  return parseAllDocuments(yaml).flatMap((document) => {
-    const object: KubeObject | null = document.toJS();
-    return object === null ? [] : [object];
-  });
 }
 
 /**

@@ -1,8 +1,10 @@
 /** Kustomizations as users write them: over what lies in config/ of this checkout. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+
+import type { ControlPlane } from './control-plane.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -37,6 +39,13 @@ export async function writeKustomization(folder: string, kustomization: Kustomiz
       components: components.map(inConfig),
     }),
   );
+}
+
+/** What kustomize makes of it: YAML. */
+export async function kustomize(controlPlane: ControlPlane, kustomization: Kustomization): Promise<string> {
+  const folder = await mkdtemp(join(controlPlane.directory, 'kustomize-'));
+  await writeKustomization(folder, kustomization);
+  return controlPlane.kubectl(['kustomize', folder]);
 }
 
 /** The overlay that docs/usage/installation.md tells users to write. */

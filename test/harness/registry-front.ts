@@ -8,22 +8,20 @@ import { Agent, request } from 'undici';
 
 import type { ControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
-import { writeKustomization } from './kustomization.ts';
+import { kustomize } from './kustomization.ts';
 import { OPERATOR_NAMESPACE, REGISTRY_SERVICE_ACCOUNT } from './operator-identity.ts';
 import { freePorts } from './ports.ts';
 import { PROGRAM } from './program.ts';
 
 /** What `kubectl kustomize` makes of the operator's roles with the component. */
-export async function renderRegistryComponent(
+export function renderRegistryComponent(
   controlPlane: ControlPlane,
   components: readonly string[] = ['registry'],
 ): Promise<string> {
-  const folder = await mkdtemp(join(controlPlane.directory, 'kustomize-'));
-  await writeKustomization(folder, {
+  return kustomize(controlPlane, {
     resources: ['rbac'],
     components: components.map((name) => `components/${name}`),
   });
-  return controlPlane.kubectl(['kustomize', folder]);
 }
 
 /** Applies the component; its pods are simulated ones, and the front of a test takes their place. */

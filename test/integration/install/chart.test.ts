@@ -9,8 +9,9 @@ import { parseManagerConfig } from '../../../src/commands/config.ts';
 import type { KubeObject } from '../../../src/kube/objects.ts';
 import { useCluster } from '../../harness/cluster.ts';
 import type { ControlPlane } from '../../harness/control-plane.ts';
-import { CHART, type Deployment, Helm, objectsIn } from '../../harness/helm.ts';
-import { type Kustomization, writeKustomization } from '../../harness/kustomization.ts';
+import { CHART, Helm } from '../../harness/helm.ts';
+import { kustomize } from '../../harness/kustomization.ts';
+import { deploymentIn, flagsOf, isWorkload, objectsIn, titleOf } from '../../harness/rendered.ts';
 
 const CONFIG = fileURLToPath(new URL('../../../config', import.meta.url));
 
@@ -23,40 +24,6 @@ beforeAll(async () => {
   ({ controlPlane } = await useCluster());
   helm = await Helm.on(controlPlane);
 });
-
-function isDeployment(object: KubeObject): object is Deployment {
-  return object.kind === 'Deployment';
-}
-
-interface Workload extends KubeObject {
-  readonly spec: {
-    readonly template: {
-      readonly spec: {
-        readonly containers: readonly unknown[];
-        readonly priorityClassName?: string;
-        readonly securityContext?: unknown;
-      };
-    };
-  };
-}
-
-function isWorkload(object: KubeObject): object is Workload {
-  return object.kind === 'Deployment' || object.kind === 'DaemonSet';
-}
-
-function deploymentIn(objects: readonly KubeObject[]): Deployment {
-  const found = objects.find(isDeployment);
-  if (found === undefined) throw new Error('there is no Deployment');
-  return found;
-}
-
-function flagsOf(objects: readonly KubeObject[]): readonly string[] {
-  return (deploymentIn(objects).spec.template.spec.containers[0]?.args ?? []).slice(1);
-}
-
-function kindsOf(objects: readonly KubeObject[]): readonly string[] {
-  return objects.map(({ kind, metadata }) => `${kind} ${[metadata.namespace, metadata.name].join('/')}`);
-}
 
 describe('the chart', () => {
   it('has nothing that helm lint finds fault with', async () => {
@@ -94,7 +61,7 @@ describe('the chart', () => {
       return { ...object, metadata: { ...metadata, labels: others, annotations: notes } };
     };
     const byName = (objects: readonly KubeObject[]): ReadonlyMap<string, KubeObject> =>
-      new Map(objects.map((object) => [kindsOf([object]).join(), withoutHelm(object)]));
+      new Map(objects.map((object) => [titleOf(object), withoutHelm(object)]));
     const kustomized = objectsIn(await controlPlane.kubectl(['kustomize', `${CONFIG}/default`]));
     const rendered = byName(await helm.template());
     expect([...rendered.keys()].join()).toContain('CustomResourceDefinition');
@@ -149,8 +116,6 @@ describe('the chart', () => {
   // later the registry: test/e2e.
   it('gives a replica, and what serves the registry, five minutes to start and two of silence before they are taken for dead', async () => {
     const rendered = await helm.template('registry.enabled=true');
-    const isWorkload = (object: KubeObject): object is Deployment =>
-      ['Deployment', 'DaemonSet'].includes(object.kind ?? '');
     const containers = rendered.filter(isWorkload).flatMap(({ spec }) => spec.template.spec.containers);
     const probed = containers.filter((container) => 'livenessProbe' in container);
     expect(probed.map(({ name }) => name).toSorted()).toEqual(['front', 'front', 'manager']);
@@ -179,7 +144,9 @@ describe('the chart', () => {
     const byHelm = objectsIn(await helm.run('template', 'kmm', CHART, ...args));
     expect(deploymentIn(byHelm).spec.template.spec.securityContext).toEqual(own);
     const overlay = { resources: ['default'], components: ['components/openshift'] };
-    expect(deploymentIn(await kustomized(overlay)).spec.template.spec.securityContext).toEqual(own);
+    expect(deploymentIn(objectsIn(await kustomize(controlPlane, overlay))).spec.template.spec.securityContext).toEqual(
+      own,
+    );
   });
 
   it('gives the rights that building by OpenShift takes, where it is OpenShift, and nowhere else', async () => {
@@ -207,7 +174,7 @@ describe('the chart', () => {
 
   it('makes Roles in the watched namespaces, and its ClusterRole is for nodes alone then', async () => {
     const objects = await helm.template('watchNamespaces={a,b,kmm-system}');
-    const names = kindsOf(objects);
+    const names = objects.map(titleOf);
     for (const namespace of ['a', 'b', 'kmm-system']) {
       expect(names).toContain(`Role ${namespace}/kmm-modules`);
       expect(names).toContain(`RoleBinding ${namespace}/kmm-modules`);
@@ -215,90 +182,6 @@ describe('the chart', () => {
     expect(new Set(names).size).toBe(names.length);
     const [clusterRole] = objects.filter(({ kind }) => kind === 'ClusterRole');
     expect(clusterRole).toMatchObject({ rules: [{ apiGroups: [''], resources: ['nodes'] }] });
-  });
-
-  it("brings the cluster's registry as the component does, and the flags for it", async () => {
-    const overlay = { resources: ['default'], components: ['components/registry'] };
-    const ofRegistry = (objects: readonly KubeObject[]): ReadonlyMap<string, KubeObject> =>
-      new Map(
-        objects
-          .filter(({ metadata }) => metadata.name?.startsWith('kmm-registry') === true)
-          .map((object) => [kindsOf([object]).join(), object]),
-      );
-    const component = await kustomized(overlay);
-    const rendered = await helm.template('registry.enabled=true');
-    expect(ofRegistry(component).size).toBeGreaterThan(8);
-    expect(ofRegistry(rendered)).toEqual(ofRegistry(component));
-    expect([...flagsOf(rendered)].sort()).toEqual([...flagsOf(component)].sort());
-    const elsewhere = JSON.stringify(
-      objectsIn(
-        await helm.run('template', 'kmm', CHART, '--namespace', 'mine', '--set', 'registry.enabled=true,image.tag=v9'),
-      ).filter(({ metadata }) => metadata.name?.startsWith('kmm-registry')),
-    );
-    expect(elsewhere).not.toContain('kmm-system');
-    expect(elsewhere).toContain('kmm-operator:v9');
-    expect(elsewhere).toContain('"--namespace=mine"');
-    expect(elsewhere).toContain('"--tls-names=kmm-registry.mine.svc,');
-  });
-
-  it("pulls the registry's images as the operator's, at the modules' priority, and as users that OpenShift takes", async () => {
-    const podsOf = async (...args: readonly string[]) =>
-      objectsIn(await helm.run('template', 'kmm', CHART, '--set', 'registry.enabled=true', ...args))
-        .filter(({ metadata }) => metadata.name?.startsWith('kmm-registry'))
-        .filter(isWorkload)
-        .map(({ spec }) => spec.template.spec);
-    const values = 'imagePullSecrets[0].name=mine,image.pullPolicy=Always,modules.priorityClassName=important';
-    const ours = await podsOf('--set', values);
-    expect(ours).toHaveLength(2);
-    for (const pod of ours) {
-      expect(pod).toMatchObject({
-        imagePullSecrets: [{ name: 'mine' }],
-        containers: [{ imagePullPolicy: 'Always' }, ...pod.containers.slice(1)],
-      });
-      expect(pod.securityContext).toMatchObject({ runAsUser: 65532 });
-    }
-    expect(ours.map(({ priorityClassName }) => priorityClassName).filter(Boolean)).toEqual(['important']);
-    const none = await podsOf('--set', 'modules.priorityClassName=');
-    expect(none.map(({ priorityClassName }) => priorityClassName).filter(Boolean)).toEqual([]);
-    for (const { securityContext } of await podsOf('--api-versions', 'security.openshift.io/v1')) {
-      expect(securityContext).toMatchObject({ runAsNonRoot: true });
-      for (const field of ['runAsUser', 'runAsGroup', 'fsGroup']) expect(securityContext).not.toHaveProperty(field);
-    }
-  });
-
-  it('lets nodes pull on another port of their loopback, and tells the operator', async () => {
-    const rendered = await helm.template('registry.enabled=true', 'registry.port=15780');
-    expect(flagsOf(rendered)).toContain('--registry-pull-host=127.0.0.1:15780');
-    const node = rendered.find(({ kind }) => kind === 'DaemonSet');
-    const httpGet = { host: '127.0.0.1', port: 15_780 };
-    const [front] = node !== undefined && isWorkload(node) ? node.spec.template.spec.containers : [];
-    expect(front).toMatchObject({
-      args: expect.arrayContaining(['--listen-address=127.0.0.1:15780']),
-      startupProbe: { httpGet },
-      livenessProbe: { httpGet },
-    });
-    expect(JSON.stringify(rendered)).not.toMatch(/\b5780\b/);
-  });
-
-  it("keeps the registry's images on a claim as the component does", async () => {
-    const components = ['components/registry', 'components/registry-volume'];
-    const stored = (objects: readonly KubeObject[]): readonly KubeObject[] =>
-      objects.filter(
-        ({ kind, metadata }) =>
-          metadata.name === 'kmm-registry' && ['Deployment', 'PersistentVolumeClaim'].includes(kind ?? ''),
-      );
-    const component = stored(await kustomized({ resources: ['default'], components }));
-    const rendered = stored(await helm.template('registry.enabled=true', 'registry.volume.enabled=true'));
-    expect(component).toHaveLength(2);
-    expect(new Set(rendered)).toEqual(new Set(component));
-    const named = await helm.template(
-      'registry.enabled=true',
-      'registry.volume.enabled=true',
-      'registry.volume.size=1Ti',
-      'registry.volume.storageClassName=slow',
-    );
-    const claim = stored(named).find(({ kind }) => kind === 'PersistentVolumeClaim');
-    expect(claim).toMatchObject({ spec: { storageClassName: 'slow', resources: { requests: { storage: '1Ti' } } } });
   });
 
   it.each([
@@ -309,8 +192,8 @@ describe('the chart', () => {
     const wanted = objectsIn(await kustomizedComponent(component));
     expect(wanted.length).toBeGreaterThan(1);
     expect(await helm.template(values)).toEqual(expect.arrayContaining([...wanted]));
-    const names = new Set(kindsOf(await helm.template()));
-    for (const name of kindsOf(wanted)) expect(names).not.toContain(name);
+    const names = new Set((await helm.template()).map(titleOf));
+    for (const name of wanted.map(titleOf)) expect(names).not.toContain(name);
     const elsewhere = await helm.run('template', 'other', CHART, '--namespace', 'mine', '--set', values);
     const ours = objectsIn(elsewhere.replaceAll('other-kmm', 'kmm').replaceAll('mine:kmm', 'kmm-system:kmm'));
     const renamed = objectsIn(
@@ -353,8 +236,8 @@ describe('the chart', () => {
   });
 
   it('makes a disruption budget only where a replica can be spared', async () => {
-    expect(kindsOf(await helm.template()).join()).toContain('PodDisruptionBudget');
-    expect(kindsOf(await helm.template('replicas=1')).join()).not.toContain('PodDisruptionBudget');
+    expect((await helm.template()).map(titleOf).join()).toContain('PodDisruptionBudget');
+    expect((await helm.template('replicas=1')).map(titleOf).join()).not.toContain('PodDisruptionBudget');
   });
 
   it.each([
@@ -399,7 +282,7 @@ describe('the chart', () => {
   });
 
   it('makes a ServiceMonitor where one is wanted, and none else', async () => {
-    expect(kindsOf(await helm.template()).join()).not.toContain('ServiceMonitor');
+    expect((await helm.template()).map(titleOf).join()).not.toContain('ServiceMonitor');
     const objects = await helm.template('metrics.serviceMonitor.enabled=true', 'metrics.serviceMonitor.labels.team=a');
     const labelled = objects.find(({ kind }) => kind === 'ServiceMonitor');
     expect(labelled?.metadata.labels).toMatchObject({ team: 'a' });
@@ -451,7 +334,7 @@ describe('the chart', () => {
     const rendered = await helm.run('template', 'kmm', folder, '--set', 'alerts.enabled=true,alerts.labels.team=a');
     const rule = objectsIn(rendered).find(({ kind }) => kind === 'PrometheusRule');
     expect(rule).toMatchObject({ spec, metadata: { labels: { team: 'a' } } });
-    expect(kindsOf(await helm.template()).join()).not.toContain('PrometheusRule');
+    expect((await helm.template()).map(titleOf).join()).not.toContain('PrometheusRule');
   });
 
   it('is of the version of the program', async () => {
@@ -465,11 +348,4 @@ describe('the chart', () => {
 /** A component alone, which kustomize takes as a kustomization too. */
 function kustomizedComponent(name: string): Promise<string> {
   return controlPlane.kubectl(['kustomize', `${CONFIG}/components/${name}`]);
-}
-
-/** What kustomize makes of a kustomization of a user's. */
-async function kustomized(kustomization: Kustomization): Promise<readonly KubeObject[]> {
-  const folder = await mkdtemp(join(controlPlane.directory, 'kustomize-'));
-  await writeKustomization(folder, kustomization);
-  return objectsIn(await controlPlane.kubectl(['kustomize', folder]));
 }

@@ -8,9 +8,9 @@ import type { DaemonSet, Pod } from '../../../src/kube/core.ts';
 import type { KubeObject } from '../../../src/kube/objects.ts';
 import { matchesLabels } from '../../../src/kube/selectors.ts';
 import { NAMESPACES, useCluster } from '../../harness/cluster.ts';
-import { objectsIn } from '../../harness/helm.ts';
 import { anOwnBuildPod, anOwnLoader, anOwnPlugin, podOf } from '../../harness/own-objects.ts';
 import { renderRegistryComponent } from '../../harness/registry-front.ts';
+import { objectsIn } from '../../harness/rendered.ts';
 
 const { admin, controlPlane, freshNamespace } = await useCluster();
 
