@@ -71,6 +71,13 @@ See [Registries](../usage/registries.md). The fields named are those for the ima
     table: 'registrySentences',
     sections: [
       {
+        title: 'The cluster’s own registry',
+        introduction:
+          'Of [the registry that the cluster serves](../usage/registries.md#with-no-registry-at-all), in the place of those above.',
+        source: 'src/build/pipeline/registry-errors.ts',
+        table: 'clusterRegistrySentences',
+      },
+      {
         title: 'Git',
         introduction: 'Of `build.git`. In front of each stands which repository cannot be read.',
         source: 'src/build/pipeline/git-fault.ts',

@@ -52,6 +52,14 @@ test.each<[string, string[], FailureCause, RegExp]>([
     /^r\.example\/base:1, which the Dockerfile begins FROM, is not there/,
   ],
   [
+    'a base image that Quay hides, as it does one that is not there',
+    [
+      'Error: creating build container: initializing source docker://r.example/base:1: reading manifest 1 in r.example/base: unauthorized: access to the requested resource is not authorized',
+    ],
+    'user',
+    /^r\.example\/base:1, which the Dockerfile begins FROM, is not there, or these credentials may not see it/,
+  ],
+  [
     'a base image without credentials',
     [
       'Error: creating build container: initializing source docker://r.example/base:1: reading manifest 1 in r.example/base: unauthorized: authentication required',

@@ -1,6 +1,6 @@
 import { shorten } from '../../kernel/shorten.ts';
 import type { FailureCause } from './failure.ts';
-import { type RegistryPlace, registryProblem } from './registry-errors.ts';
+import { type RegistryPlace, type RegistryProblemKind, registryProblem } from './registry-errors.ts';
 
 export interface BuildProblem {
   readonly blame: FailureCause;
@@ -79,6 +79,9 @@ function runProblem(step: string, last: string, tail: string, isMasked: boolean)
   return user(`The step ${shown(step)} of the Dockerfile fails${status}${rest}`);
 }
 
+/** How registries put it that an image is not there, or not for these credentials: many tell nobody which. */
+const HIDDEN: ReadonlySet<RegistryProblemKind> = new Set(['not-there', 'denied', 'not-authorized']);
+
 function pullProblem(last: string, place: BuildPlace): BuildProblem {
   const reference =
     /docker:\/\/([^\s:]+(?::\d+\/[^\s:]+)?(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?)/.exec(last)?.[1] ??
@@ -86,7 +89,7 @@ function pullProblem(last: string, place: BuildPlace): BuildProblem {
   const problem = registryProblem([last], { ...place, use: 'pull', reference });
   if (problem === undefined)
     return infrastructure(`${reference}, which the Dockerfile begins FROM, cannot be pulled (${endOf(last)})`);
-  if (problem.kind === 'not-there' || problem.kind === 'denied') {
+  if (HIDDEN.has(problem.kind)) {
     return user(
       `${reference}, which the Dockerfile begins FROM, is not there, or these credentials may not see it (${endOf(last)}): correct the FROM line, or set spec.imageRepoSecret or build.pull.secret`,
     );

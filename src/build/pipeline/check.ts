@@ -100,9 +100,9 @@ async function look(context: StepContext, registries: RegistryFiles, reference: 
     } as const;
     const problem = registryProblem(error.lines, place);
     if (problem?.kind === 'not-there') return undefined;
-    if (problem?.kind === 'denied') {
+    if (problem?.kind === 'denied' || problem?.kind === 'not-authorized') {
       // Many registries do not tell a repository that is yet to be made from one that is another's: pushing shows which.
-      say(`the registry does not say whether ${reference} is there (denied); it is taken as missing`);
+      say(`the registry does not say whether ${reference} is there (${problem.kind}); it is taken as missing`);
       return undefined;
     }
     const log = error.lines.join('\n');

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  clusterRegistrySentences,
   REGISTRY_PROBLEM_KINDS,
   type RegistryPlace,
   type RegistryProblemKind,
@@ -44,6 +45,10 @@ const LINES: readonly (readonly [RegistryProblemKind, string])[] = [
   [
     'denied',
     'reading manifest v1 in docker.io/kmods/kmod: errors:\\ndenied: requested access to the resource is denied\\nunauthorized: authentication required',
+  ],
+  [
+    'not-authorized',
+    'reading manifest v1 in r.example:5000/kmods/kmod: unauthorized: access to the requested resource is not authorized',
   ],
   ['not-there', 'reading manifest v1 in r.example:5000/kmods/kmod: manifest unknown: manifest unknown'],
   [
@@ -186,6 +191,16 @@ test('the table for the documentation has a different sentence and a cure for ev
   expect(new Set(table.map(({ kind }) => kind))).toEqual(new Set(REGISTRY_PROBLEM_KINDS));
   expect(new Set(table.map(({ fact }) => fact)).size).toBe(table.length);
   for (const { fact, cure } of table) expect(`${fact} ${cure}`).not.toMatch(/[{}]|\.\./);
+});
+
+test("the table for the cluster's own registry has sentences of its own, and no cure there is a Secret", () => {
+  const general = registrySentences();
+  const table = clusterRegistrySentences();
+  expect(table.length).toBeGreaterThan(0);
+  for (const row of table) {
+    expect(general).not.toContainEqual(row);
+    expect(`${row.fact} ${row.cure}`).not.toMatch(/[{}]|\.\.|Secret/);
+  }
 });
 
 test.each([

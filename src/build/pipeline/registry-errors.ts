@@ -31,6 +31,7 @@ export const REGISTRY_PROBLEM_KINDS = [
   'no-credentials',
   'wrong-credentials',
   'denied',
+  'not-authorized',
   'not-there',
   'disk-full-here',
   'disk-full-there',
@@ -153,6 +154,14 @@ const ROWS: readonly Row[] = [
     cure: `Give them that right in the registry, or put others into the Secret that {secret} names, ${TRY_AGAIN}`,
   },
   {
+    kind: 'not-authorized',
+    // Quay's words of a repository that is another's, and of one that is not there.
+    signs: [/access to the requested resource is not authorized/i],
+    blame: 'user',
+    fact: 'The registry {registry} does not let these credentials {use} {image}, or has no such repository (401)',
+    cure: `Make the repository, give them that right in the registry, or put others into the Secret that {secret} names, ${TRY_AGAIN}`,
+  },
+  {
     kind: 'wrong-credentials',
     signs: [/unauthorized/i, /authentication required/i, /invalid username\/password/i, status('401')],
     blame: 'user',
@@ -161,7 +170,7 @@ const ROWS: readonly Row[] = [
   },
   {
     kind: 'no-credentials',
-    // Never by its words: it is `wrong-credentials` where none were sent.
+    // Never by its words: it is one of the two above where none were sent.
     signs: [],
     blame: 'user',
     fact: 'The registry {registry} asks for credentials for {image}, and there are none for it (401)',
@@ -249,7 +258,9 @@ export function registryProblem(lines: readonly string[], place: RegistryPlace):
     const row = ROWS.find(({ signs }) => signs.some((sign) => sign.test(words)));
     if (row === undefined) continue;
     const registry = registryIn(line) ?? place.registry;
-    const isUnknown = row.kind === 'wrong-credentials' && !place.hasCredentials(registry);
+    // An image to begin FROM is more often not there than closed to everybody.
+    const isRefused = row.kind === 'wrong-credentials' || (row.kind === 'not-authorized' && place.use !== 'pull');
+    const isUnknown = isRefused && !place.hasCredentials(registry);
     const found = isUnknown ? rowOf('no-credentials') : row;
     const ours = place.isCluster?.(registry) === true ? OF_THE_CLUSTER[found.kind] : undefined;
     const { kind, blame, fact, cure } = { ...found, ...ours };
@@ -337,11 +348,22 @@ export interface RegistrySentence {
 
 /** Every sentence with its cure, as they stand for an image that is pushed. */
 export function registrySentences(): readonly RegistrySentence[] {
+  return ROWS.map(sentenceOf);
+}
+
+/** Those that the cluster's own registry has instead. */
+export function clusterRegistrySentences(): readonly RegistrySentence[] {
+  return ROWS.filter(({ kind }) => kind in OF_THE_CLUSTER).map((row) =>
+    sentenceOf({ ...row, ...OF_THE_CLUSTER[row.kind] }),
+  );
+}
+
+function sentenceOf({ kind, blame, fact, cure }: Row): RegistrySentence {
   const place = { use: 'push', reference: 'REGISTRY/REPOSITORY:TAG' } as const;
-  return ROWS.map(({ kind, blame, fact, cure }) => ({
+  return {
     kind,
     blame,
     fact: `${fill(fact, 'REGISTRY', place)}.`,
     cure: `${fill(cure, 'REGISTRY', place)}.`,
-  }));
+  };
 }
