@@ -17,6 +17,12 @@ function observe(status: Status) {
   return observePod({ metadata: { name: 'b', creationTimestamp: AT }, status });
 }
 
+/** The report of a stage that had SIGTERM in a step. */
+function toldToEnd(step: 'build' | 'push'): string {
+  const message = 'The build was told to end.';
+  return encodeReport({ result: 'failed', step, cause: 'infrastructure', message, log: 'CC kmod.o', durations: {} });
+}
+
 describe('a build pod', () => {
   it.each<[string, Status]>([
     ['Building', { phase: 'Pending', initContainerStatuses: [running('build'), container('sign', { waiting: {} })] }],
@@ -108,6 +114,20 @@ describe('a build pod', () => {
       'for the time it may take',
       { reason: 'DeadlineExceeded', initContainerStatuses: [ended('build', 137)] },
       { blame: 'user', message: expect.stringContaining('raise it') },
+    ],
+    [
+      'for the time it may take, in the step that took it, with the last lines of that',
+      { reason: 'DeadlineExceeded', initContainerStatuses: [ended('build', 20, toldToEnd('build'))] },
+      { blame: 'user', step: 'build', log: 'CC kmod.o', message: expect.stringContaining('raise it') },
+    ],
+    [
+      'because others let it wait',
+      { reason: 'DeadlineExceeded', containerStatuses: [ended('push', 20, toldToEnd('push'))] },
+      {
+        blame: 'infrastructure',
+        step: 'push',
+        message: expect.stringContaining('build.timeout allows: see that the registry answers'),
+      },
     ],
     [
       'because its node needed the room',

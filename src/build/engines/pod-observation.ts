@@ -1,6 +1,6 @@
 import type { ContainerStatus, Pod } from '../../kube/core.ts';
-import { EXIT_CODES } from '../pipeline/failure.ts';
-import { type Durations, decodeReport } from '../pipeline/report.ts';
+import { EXIT_CODES, type Step } from '../pipeline/failure.ts';
+import { type Durations, decodeReport, type FailureReport } from '../pipeline/report.ts';
 import type { BuildObservation } from './engine.ts';
 
 const LONGEST_WORDS = 512;
@@ -60,18 +60,14 @@ function failureOf(pod: Pod, stages: readonly ContainerStatus[]): BuildObservati
       message: 'the build pod did not start within build.timeout: look for a Secret or a node that it waits for',
     };
   }
-  if (status?.reason === 'DeadlineExceeded') {
-    return {
-      phase: 'Failed',
-      at,
-      blame: 'user',
-      message: 'the build took longer than build.timeout allows: raise it, or make the build shorter',
-    };
-  }
   const broken = stages.find(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0);
   const ended = broken?.state?.terminated;
   const report = decodeReport(ended?.message ?? '');
   const durations = { durations: allDurations(stages) };
+  if (status?.reason === 'DeadlineExceeded') {
+    const overdue = overdueIn(report?.result === 'failed' ? report : undefined);
+    return { phase: 'Failed', at, ...overdue, ...durations };
+  }
   if (report?.result === 'failed') {
     const { step, message, log } = report;
     return {
@@ -102,6 +98,25 @@ function failureOf(pod: Pod, stages: readonly ContainerStatus[]): BuildObservati
     blame: ended?.exitCode === EXIT_CODES.user ? 'user' : 'infrastructure',
     message: `the build pod was ended from outside (${words.join(', ').slice(0, LONGEST_WORDS) || 'no reason is told'})`,
     ...durations,
+  };
+}
+
+/** Steps that take as long as others let them: who hangs today may answer tomorrow. */
+const WAITS: Readonly<Partial<Record<Step, string>>> = {
+  check: 'the registry answers',
+  source: 'the Git server, or the registry of the base image, answers',
+  push: 'the registry answers',
+};
+
+/** @param report of the stage that was told to end; the kubelet may have killed it before it could write one */
+function overdueIn(report: FailureReport | undefined) {
+  const waitsFor = report === undefined ? undefined : WAITS[report.step];
+  const cure = waitsFor === undefined ? 'raise it, or make the build shorter' : `see that ${waitsFor}, or raise it`;
+  return {
+    blame: waitsFor === undefined ? ('user' as const) : ('infrastructure' as const),
+    message: `the build took longer than build.timeout allows: ${cure}`,
+    ...(report === undefined ? {} : { step: report.step }),
+    ...(report?.log === undefined ? {} : { log: report.log }),
   };
 }
 

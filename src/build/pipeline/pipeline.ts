@@ -22,6 +22,9 @@ import { byDigest, imageNames, ownReference } from './tags.ts';
 import { toolEnvironment } from './tool-environment.ts';
 import { verifyImage } from './verify.ts';
 
+/** Of the log, kept for the report of a build that is told to end. */
+const MOST_LINES = 60;
+
 export interface PipelineOptions {
   readonly stage: Stage;
   /** Where the pod's files are mounted ({@link buildFiles}). */
@@ -47,7 +50,13 @@ export async function runPipeline(options: PipelineOptions): Promise<Report> {
   try {
     const files = buildFiles(resolve(options.filesRoot));
     const redact = await redactorOf(files);
-    const say = (line: string): void => print(redact(line));
+    const lastLines: string[] = [];
+    const say = (line: string): void => {
+      const shown = redact(line);
+      lastLines.push(shown);
+      if (lastLines.length > MOST_LINES) lastLines.shift();
+      print(shown);
+    };
     try {
       // A killed run leaves its own.
       await rm(secretFolder, { recursive: true, force: true });
@@ -55,7 +64,7 @@ export async function runPipeline(options: PipelineOptions): Promise<Report> {
       await chmod(secretFolder, 0o700);
       return await runStage({ ...options, work }, files, clock, { redact, say });
     } catch (error) {
-      const failure = failureOf(error, clock.current, options.signal);
+      const failure = failureOf(error, clock.current, options.signal, lastLines);
       const message = redact(failure.message);
       say(`${failure.step}: failed: ${message}`);
       const log = redact(failure.log);
@@ -78,13 +87,13 @@ export async function runPipeline(options: PipelineOptions): Promise<Report> {
 }
 
 /** A failure that no step has put into words is the builder's own, and says what it is for whoever mends it. */
-function failureOf(error: unknown, step: Step, signal: AbortSignal): BuildFailure {
+function failureOf(error: unknown, step: Step, signal: AbortSignal, lastLines: readonly string[]): BuildFailure {
   if (signal.aborted) {
     return new BuildFailure(
       step,
       'infrastructure',
       `The build was told to end in the step ${step}. It is tried again.`,
-      { cause: error },
+      { log: lastLines.join('\n'), cause: error },
     );
   }
   if (error instanceof BuildFailure) return error;
