@@ -2,8 +2,8 @@ import { REGISTRY_CA_ANNOTATION, REQUEST_ANNOTATION } from '../../src/build/engi
 import { parseBuildRequest } from '../../src/build/pipeline/request.ts';
 import { CONTAINER_STAGES } from '../../src/build/pipeline/stages.ts';
 import { isRecord } from '../../src/kernel/json-record.ts';
-import type { Container, Pod, VolumeMount } from '../../src/kube/core.ts';
-import type { AdminClient } from './admin.ts';
+import { CONFIG_MAPS, type ConfigMap, type Container, type Pod, type VolumeMount } from '../../src/kube/core.ts';
+import { type AdminClient, isNotFound } from './admin.ts';
 import { BuildPods } from './build-pods.ts';
 import { BuildPod, type MountedFiles } from './build-tools.ts';
 import { SECRETS, shownData } from './secrets.ts';
@@ -12,8 +12,8 @@ const INTERVAL_MS = 100;
 
 /**
  * Stands in for the kubelets of a simulated cluster where build pods are concerned: runs the real pipeline of each on this machine, as root
- * with buildah, each stage with the Secrets that it mounts, what the pod's own annotations hold and the token of its ServiceAccount, and
- * reports them as a kubelet does. ConfigMaps are not mounted.
+ * with buildah, each stage with the Secrets and ConfigMaps that it mounts, what the pod's own annotations hold and the token of its
+ * ServiceAccount, and reports them as a kubelet does.
  */
 export class BuildKubelet {
   readonly #admin: AdminClient;
@@ -67,6 +67,7 @@ export class BuildKubelet {
         if (stage === undefined) throw new Error(`${name} is no stage of a build`);
         await build.mount(request, await this.#mounted(pod, container));
         await this.#mountSecrets(build, pod, container.volumeMounts ?? []);
+        await this.#mountConfigMaps(build, pod, container.volumeMounts ?? []);
         await this.#pods.enter(pod, stage);
         const { report } = await build.run(stage);
         if (report.result === 'failed') return await this.#pods.fail(pod, report);
@@ -89,6 +90,20 @@ export class BuildKubelet {
       for (const [key, value] of Object.entries(shownData(secret, data))) {
         await build.put(`${mount.mountPath}/${key}`, Buffer.from(value, 'base64'));
       }
+    }
+  }
+
+  async #mountConfigMaps(build: BuildPod, { metadata, spec }: Pod, mounts: readonly VolumeMount[]): Promise<void> {
+    for (const volume of spec?.volumes ?? []) {
+      const { configMap } = volume;
+      const mount = mounts.find(({ name }) => name === volume.name);
+      if (mount === undefined || !isRecord(configMap) || typeof configMap.name !== 'string') continue;
+      const ref = { name: configMap.name, namespace: metadata.namespace ?? '' };
+      const { data = {} } = await this.#admin.get(CONFIG_MAPS, ref).catch((error: unknown): ConfigMap => {
+        if (configMap.optional === true && isNotFound(error)) return { metadata: {} };
+        throw error;
+      });
+      for (const [key, text] of Object.entries(data)) await build.put(`${mount.mountPath}/${key}`, Buffer.from(text));
     }
   }
 

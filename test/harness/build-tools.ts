@@ -40,6 +40,10 @@ export interface MountedFiles {
   readonly pull?: Readonly<Record<string, Credentials>>;
   readonly push?: Readonly<Record<string, Credentials>>;
   readonly dockerfile?: string;
+  /** Texts by key. */
+  readonly gitSecret?: Readonly<Record<string, string>>;
+  /** PEM. */
+  readonly gitCA?: string;
   /** Texts by name of the Secret, then by key. */
   readonly buildSecrets?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly signKey?: string;
@@ -101,6 +105,8 @@ export class BuildPod {
       if (credentials !== undefined) await write(join(to, '.dockerconfigjson'), dockerConfig(credentials));
     }
     if (mounted.dockerfile !== undefined) await write(files.dockerfile, mounted.dockerfile);
+    if (mounted.gitCA !== undefined) await write(join(files.gitCA, 'ca.crt'), mounted.gitCA);
+    for (const [key, text] of Object.entries(mounted.gitSecret ?? {})) await write(join(files.gitSecret, key), text);
     if (mounted.signKey !== undefined) await write(files.signKey, mounted.signKey);
     if (mounted.signCert !== undefined) await write(files.signCert, mounted.signCert);
     if (mounted.registriesConf !== undefined)
@@ -138,9 +144,15 @@ export class BuildPod {
     scanText('build logs', `the log of ${this.root}`, running.log());
   }
 
-  /** Tells it to end, as the kubelet does, when its log matches. */
-  async terminateAt(log: RegExp): Promise<BuildRun> {
+  /** Tells it to end, as the kubelet does, when its log matches and `isTime` says so. */
+  async terminateAt(log: RegExp, isTime: () => boolean = () => true): Promise<BuildRun> {
     const running = await this.#until(log);
+    await eventually(
+      () => {
+        if (!isTime()) throw new Error('not yet');
+      },
+      { what: 'the time to end the build' },
+    );
     running.child.kill('SIGTERM');
     const code = await running.exit;
     return { code, log: running.log(), report: await this.#report(running.log()) };

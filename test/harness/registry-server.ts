@@ -183,7 +183,17 @@ export type Fault =
   | { readonly kind: 'slow'; readonly ms: number }
   /** Seconds a client is told to wait; the fault ends by itself after `times` answers. */
   | { readonly kind: 'rate-limit'; readonly retryAfter: number; readonly times: number }
-  | { readonly kind: 'status'; readonly status: number; readonly text: string }
+  /** Of requests that `METHOD PATH` matches, or of all; the fault ends by itself after `times` answers. */
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly text: string;
+      readonly code?: string;
+      readonly of?: RegExp;
+      readonly times?: number;
+    }
+  /** Nobody ever answers a request that `METHOD PATH` matches. */
+  | { readonly kind: 'silent'; readonly of: RegExp }
   /** The connection ends when this many bytes of a layer were sent. */
   | { readonly kind: 'cut-upload'; readonly afterBytes: number };
 
@@ -267,8 +277,14 @@ export class FaultyProxy {
         if (this.#hits > fault.times) return this.#pass(incoming, outgoing);
         return refuse(incoming, outgoing, 429, 'TOOMANYREQUESTS', { 'retry-after': String(fault.retryAfter) });
       case 'status':
+        if (!isOf(incoming, fault.of) || this.#hits >= (fault.times ?? Infinity)) return this.#pass(incoming, outgoing);
         this.#hits++;
-        return refuse(incoming, outgoing, fault.status, fault.text, {});
+        return refuse(incoming, outgoing, fault.status, fault.text, {}, fault.code);
+      case 'silent':
+        if (!isOf(incoming, fault.of)) return this.#pass(incoming, outgoing);
+        this.#hits++;
+        incoming.resume();
+        return;
       case 'cut-upload':
         return isUpload(incoming) ? this.#cut(incoming, fault.afterBytes) : this.#pass(incoming, outgoing);
     }
@@ -303,6 +319,10 @@ export class FaultyProxy {
   }
 }
 
+function isOf({ method, url }: IncomingMessage, pattern: RegExp = /(?:)/): boolean {
+  return pattern.test(`${method} ${url}`);
+}
+
 function isUpload({ method, url = '' }: IncomingMessage): boolean {
   return (method === 'PATCH' || method === 'PUT') && url.includes('/blobs/uploads/');
 }
@@ -313,8 +333,9 @@ function refuse(
   status: number,
   text: string,
   headers: Readonly<Record<string, string>>,
+  code = text,
 ): void {
   incoming.resume();
   outgoing.writeHead(status, { 'content-type': 'application/json', ...headers });
-  outgoing.end(JSON.stringify({ errors: [{ code: text, message: text }] }));
+  outgoing.end(JSON.stringify({ errors: [{ code, message: text }] }));
 }

@@ -1,10 +1,16 @@
 /** From an applied Module to a loader that runs the image: the real operator, API server, pipeline, buildah and registry. */
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { CONFIG_MAPS } from '../../../src/kube/core.ts';
 import { buildFixtures, pushBaseImage } from '../../harness/build-fixtures.ts';
 import { BuildKubelet } from '../../harness/build-kubelet.ts';
 import { BuildPods } from '../../harness/build-pods.ts';
 import { eventually } from '../../harness/eventually.ts';
+import { makeRepository } from '../../harness/git-repositories.ts';
+import { startGitServer } from '../../harness/git-server.ts';
 import { aModule, nodesOf } from '../../harness/modules.ts';
 import { useOperatedCluster } from '../../harness/operated-cluster.ts';
 import { type RegistryServer, startRegistry } from '../../harness/registry-server.ts';
@@ -12,7 +18,9 @@ import { SECRETS } from '../../harness/secrets.ts';
 import { makeSignKeys } from '../../harness/sign-keys.ts';
 import { testSecret } from '../../harness/test-secrets.ts';
 
-const kmm = useOperatedCluster('in-cluster', { flags: ['--build-retry-backoff=10m'] });
+const kmm = useOperatedCluster('in-cluster', {
+  flags: ['--build-retry-backoff=10m', '--builder-registries-conf=registries'],
+});
 const LOOSE = { insecure: true };
 let registry: RegistryServer;
 let kubelet: BuildKubelet;
@@ -88,6 +96,60 @@ it("an image without a module for the node's kernel is never pushed, and status 
   // Layers are kept for the next build, under tags that nobody runs.
   expect((await registry.tags('wrong')).filter((tag) => !/^[0-9a-f]{64}$/.test(tag))).toEqual([]);
   expect(await kmm.daemonSets(ref, 'module-loader')).toEqual([]);
+});
+
+it('a private Git repository is built with the Secret and the authority that the Module names, and status has the commit', async () => {
+  const { kernel } = await buildFixtures();
+  const namespace = await kmm.cluster.freshNamespace();
+  const password = testSecret('git');
+  const root = await realpath(await mkdtemp(join(tmpdir(), 'kmm-git-')));
+  const commit = await makeRepository(root, 'driver.git', { 'src/Dockerfile': dockerfile(kernel) });
+  const server = await startGitServer({ root, users: { alice: password }, tls: true });
+  try {
+    const { admin } = kmm.cluster;
+    const stringData = { username: 'alice', password };
+    await admin.create(SECRETS, { metadata: { name: 'git', namespace }, stringData });
+    await admin.create(CONFIG_MAPS, { metadata: { name: 'git-ca', namespace }, data: { 'ca.crt': server.authority } });
+    await kmm.addNodes('git', nodesOf('git'), kernel);
+    const git = {
+      url: `${server.url}/driver.git`,
+      ref: 'main',
+      contextDir: 'src',
+      secret: { name: 'git' },
+      caConfigMap: { name: 'git-ca' },
+    };
+    const containerImage = `${registry.host}/git:1`;
+    const mapping = { literal: kernel, containerImage, build: { git, pull: LOOSE, push: LOOSE } };
+    const ref = await kmm.apply(aModule('git').inNamespace(namespace).withMapping(mapping));
+    const { status } = await kmm.untilLoaded(ref, 1);
+    expect(status?.kernels?.[0]?.build).toMatchObject({ phase: 'Pushed', attempts: 1, commit });
+  } finally {
+    await server.stop();
+    await rm(root, { recursive: true, force: true });
+  }
+});
+
+it('a Dockerfile in a ConfigMap is built, from the mirror that the ConfigMap of registries names', async () => {
+  const { kernel } = await buildFixtures();
+  const namespace = await kmm.cluster.freshNamespace();
+  const { admin } = kmm.cluster;
+  const mirror = [
+    '[[registry]]',
+    'location = "upstream.invalid"',
+    '[[registry.mirror]]',
+    `location = "${registry.host}"`,
+    'insecure = true',
+  ].join('\n');
+  await admin.create(CONFIG_MAPS, { metadata: { name: 'registries', namespace }, data: { 'registries.conf': mirror } });
+  const text = dockerfile(kernel).replace(registry.host, 'upstream.invalid');
+  await admin.create(CONFIG_MAPS, { metadata: { name: 'recipe', namespace }, data: { dockerfile: text } });
+  await kmm.addNodes('mirrored', nodesOf('mirrored'), kernel);
+  const containerImage = `${registry.host}/mirrored:1`;
+  const build = { dockerfileConfigMap: { name: 'recipe' }, push: LOOSE };
+  const ref = await kmm.apply(
+    aModule('mirrored').inNamespace(namespace).withMapping({ literal: kernel, containerImage, build }),
+  );
+  await kmm.untilLoaded(ref, 1);
 });
 
 describe('a Module with Secrets for its registry, its build and its signature', () => {

@@ -208,6 +208,27 @@ test('base images are pulled with the credentials that pull, and pushed with tho
   expect(made(await run(request(image, from), each)).result).toBe('built');
 });
 
+test('base images come from the mirror that the site’s registries.conf names, and its authority is known for them', async () => {
+  const mirrored = `${tls.host}/mirrored/base:1`;
+  const seed = { kind: 'inline', dockerfile: dockerfile().split('\n').slice(0, 3).join('\n') } as const;
+  const authority = { authority: tls.authority };
+  expect((await run(request(mirrored, { source: seed, push: STRICT }), authority)).code).toBe(0);
+  // Nobody can resolve that one.
+  const source = { kind: 'inline', dockerfile: dockerfile('upstream.invalid/mirrored/base:1') } as const;
+  const wanted = request(`${plain.host}/from-mirror:v1`, { source, pull: STRICT });
+  const registriesConf = [
+    '[[registry]]',
+    'location = "upstream.invalid"',
+    '[[registry.mirror]]',
+    `location = "${tls.host}"`,
+  ].join('\n');
+  expect(made(await run(wanted, { registriesConf, ...authority })).result).toBe('built');
+  expect(failed(await run({ ...wanted, trigger: 1 }, { registriesConf })).message).toMatch(
+    /authority that the builder does not know/,
+  );
+  expect(failed(await run({ ...wanted, trigger: 2 })).message).toMatch(/upstream.invalid .*nobody knows its name/);
+});
+
 test('a registry whose disk is full is named so, and keeps no tag', async ({ skip }) => {
   skip(process.getuid?.() !== 0, 'only root can mount a small disk');
   const small = await startRegistry({ diskBytes: 16 * 1024 });
@@ -259,6 +280,75 @@ describe('a registry that fails', () => {
     const image = `${proxy.host}/patience-${fault.kind}:v1`;
     expect(made(await run(request(image))).result, name).toBe('built');
     expect(proxy.hits).toBeGreaterThan(1);
+  });
+
+  test.each<[string, string, Fault, RegExp]>([
+    [
+      'a base image is pulled',
+      'build',
+      { kind: 'status', status: 500, text: 'INTERNAL', of: /^GET .*\/base\/manifests\// },
+      /failed by itself \(5xx\)/,
+    ],
+    [
+      'a layer is pushed',
+      'push',
+      { kind: 'status', status: 500, text: 'INTERNAL', of: /^P\w+ .*\/blobs\/uploads\// },
+      /failed by itself \(5xx\)/,
+    ],
+    [
+      'the image gets its second tag',
+      'push',
+      { kind: 'status', status: 503, text: 'UNAVAILABLE', of: /^PUT .*\/manifests\/v1$/ },
+      /failed by itself \(5xx\)/,
+    ],
+    [
+      'the image gets its second tag, with 429,',
+      'push',
+      { kind: 'status', status: 429, text: 'TOOMANYREQUESTS', of: /^PUT .*\/manifests\/v1$/ },
+      /takes no more requests for now \(429\)/,
+    ],
+  ])('when %s has its sentence, and the next run gets its image', async (name, step, fault, sentence) => {
+    const from = base.replace(plain.host, proxy.host);
+    const repository = name.replaceAll(/[ ,]+/g, '-').replaceAll(/[^a-z0-9-]|-$/g, '');
+    const source = { kind: 'inline', dockerfile: dockerfile(from) } as const;
+    const pod = await BuildPod.create(request(`${proxy.host}/${repository}:v1`, { source }));
+    pods.push(pod);
+    proxy.fault = fault;
+    const report = failed(await pod.run());
+    expect(report).toMatchObject({ step, cause: 'infrastructure' });
+    expect(report.message).toMatch(sentence);
+    expect(report.message).toContain(proxy.host);
+    expect(proxy.hits).toBeGreaterThan(0);
+    expect(await plain.tags(repository)).not.toContain('v1');
+    proxy.fault = { kind: 'none' };
+    expect(made(await pod.run()).reference).toBe(`${proxy.host}/${repository}:v1`);
+    expect(await plain.tags(repository)).toContain('v1');
+  });
+
+  test('by never answering a push has the build told to end: the report has the step and the last lines', async () => {
+    const pod = await BuildPod.create(request(`${proxy.host}/silent:v1`));
+    pods.push(pod);
+    proxy.fault = { kind: 'silent', of: /\/blobs\/uploads\// };
+    const running = pod.terminateAt(/push: begins[^]*Getting image source signatures/, () => proxy.hits > 0);
+    const report = failed(await running);
+    expect(report).toMatchObject({ step: 'push', cause: 'infrastructure' });
+    expect(report.log).toContain('Getting image source signatures');
+    expect(await plain.tags('silent')).toEqual([]);
+  });
+
+  // As Quay does. The build went no further once, whatever the credentials were allowed.
+  test('to tell a repository that is yet to be made from one that is another’s gets its image nonetheless', async () => {
+    const text = 'access to the requested resource is not authorized';
+    const of = /^\w+ \/v2\/quay\/manifests\//;
+    proxy.fault = { kind: 'status', status: 401, code: 'UNAUTHORIZED', text, of, times: 2 };
+    const image = `${proxy.host}/quay:v1`;
+    const outcome = await run(request(image), { push: { [proxy.host]: USER } });
+    expect(made(outcome)).toMatchObject({ result: 'built', reference: image });
+    expect(proxy.hits).toBe(2);
+    proxy.fault = { kind: 'status', status: 401, code: 'UNAUTHORIZED', text, of };
+    const bare = failed(await run(request(`${proxy.host}/quay:v2`)));
+    expect(bare).toMatchObject({ step: 'check', cause: 'user' });
+    expect(bare.message).toMatch(/asks for credentials for .*, and there are none for it \(401\)/);
   });
 
   test('in the middle of a layer leaves no tag, and the next run, when it is well again, pushes all of it', async () => {

@@ -247,6 +247,8 @@ it('ten Modules and forty kernels at once: at most four builds run, each once, a
   const namespace = await kmm.cluster.freshNamespace();
   const kernels = Array.from({ length: 40 }, (_, index) => `6.2.${index}-amd64`);
   const refs: ModuleRef[] = [];
+  // Of the tests before, whose builds nobody ends.
+  const [running = 0, queued = 0] = await metrics('kmm_image_builds_running', 'kmm_image_builds_queued');
   for (let index = 0; index < 10; index++) {
     const name = `many-${index}`;
     await kmm.addNodes(name, nodesOf(name), ...kernels.slice(index * 4, index * 4 + 4));
@@ -262,6 +264,15 @@ it('ten Modules and forty kernels at once: at most four builds run, each once, a
       ),
     );
   }
+  await eventually(
+    async () => {
+      expect(await metrics('kmm_image_builds_running', 'kmm_image_builds_queued')).toEqual([
+        4,
+        running + queued + 40 - 4,
+      ]);
+    },
+    { what: 'four builds to run and the others to wait' },
+  );
   const seen = new Map<string, string>();
   await eventually(
     async () => {
@@ -279,4 +290,39 @@ it('ten Modules and forty kernels at once: at most four builds run, each once, a
     { what: 'forty builds', timeoutMs: 60_000 },
   );
   for (const ref of refs) await kmm.untilLoaded(ref, 4);
+  await eventually(
+    async () => {
+      expect(await metrics('kmm_image_builds_running', 'kmm_image_builds_queued')).toEqual([running, queued]);
+    },
+    { what: 'none of them to run or wait' },
+  );
 });
+
+it('metrics count builds by how they ended, those that took kept layers, and what their steps took', async () => {
+  const series = [
+    'kmm_image_builds_total{result="built"}',
+    'kmm_image_builds_total{result="failed"}',
+    'kmm_image_builds_total{result="interrupted"}',
+    'kmm_image_builds_cached_total',
+    'kmm_image_build_step_seconds_count{step="build"}',
+    'kmm_image_build_step_seconds_sum{step="push"}',
+  ];
+  const before = await metrics(...series);
+  const begun = async (name: string) => pods().next(await building(name));
+  const kept = { ...report, cached: true, durations: { build: 2_000, push: 500 } };
+  await pods().succeed(await begun('counted'), kept);
+  await pods().fail(await begun('counted-bad'), failure('user', 'make ended with exit code 2'));
+  await pods().fail(await begun('counted-unlucky'), failure('infrastructure', 'registry.test does not answer'));
+  await eventually(
+    async () => {
+      const now = await metrics(...series);
+      expect(now.map((value, index) => value - (before[index] ?? 0))).toEqual([1, 1, 1, 1, 3, 0.5]);
+    },
+    { what: 'three builds more to be counted' },
+  );
+});
+
+/** Values of series of the operator, 0 where it has none. */
+function metrics(...series: readonly string[]): Promise<readonly number[]> {
+  return Promise.all(series.map(async (name) => (await kmm.operator.metric(name)) ?? 0));
+}
