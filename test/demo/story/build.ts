@@ -1,6 +1,10 @@
 import { MODULES } from '../../../src/api/module.ts';
+import { REQUEST_ANNOTATION } from '../../../src/build/engines/pod.ts';
+import { type BuildRequest, parseBuildRequest } from '../../../src/build/pipeline/request.ts';
+import { registryOf } from '../../../src/build/pipeline/tags.ts';
 import { PODS } from '../../../src/kube/core.ts';
 import { BuildKubelet } from '../../harness/build-kubelet.ts';
+import { BuildPods } from '../../harness/build-pods.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { moduleDockerfile } from '../../harness/module-dockerfile.ts';
 import { startRegistry } from '../../harness/registry-server.ts';
@@ -18,6 +22,10 @@ export const build: Step = {
   title: 'Images are built: the real pipeline, on this machine, in the place of the simulated kubelets',
   async tell(scene) {
     const { narrator, admin } = scene;
+    if (process.getuid?.() !== 0) {
+      narrator.say('Left out: buildah is used as root here, as in a build pod');
+      return;
+    }
     const registry = await startRegistry();
     scene.onEnd(() => registry.stop());
     const images = await pushToolchain(registry.host, scene.signal);
@@ -25,11 +33,31 @@ export const build: Step = {
     scene.onEnd(() => kubelet.stop());
     kubelet.start();
 
+    const schema = await scene.kubectl('explain', 'module.spec.kernelMappings.build');
+    const fields = [...schema.matchAll(/^ {2}(\w+)\t/gm)].map(([, field]) => field);
+    narrator.quote(fields.join(' '));
+    await narrator.fact(
+      'the API server explains what a mapping may say of its build',
+      fields.includes('dockerfile') && fields.includes('git') ? undefined : schema,
+    );
+    const request = await requestOf(scene);
+    narrator.say('What the operator asks of the build of the sample, in an annotation of its pod:');
+    narrator.quote(JSON.stringify(request));
+    await narrator.fact(
+      "the request has the sample's image and Dockerfile, and the nodes' kernel",
+      request.kernel === NEW_GKE && request.source.kind === 'inline' ? undefined : JSON.stringify(request),
+    );
     await narrator.expect("the sample's own image cannot be built, and status says why", () =>
       scene.until((picture) => kernelIs(picture, NEW_GKE, 'BuildFailed')),
     );
     const { status } = await admin.get(MODULES, { name: MODULE, namespace: NAMESPACE });
-    narrator.quote(status?.kernels?.find(({ kernelVersion }) => kernelVersion === NEW_GKE)?.build?.message ?? '');
+    const message = status?.kernels?.find(({ kernelVersion }) => kernelVersion === NEW_GKE)?.build?.message ?? '';
+    narrator.quote(message);
+    // Whether it can be reached or not: nobody here may push to that one.
+    await narrator.fact(
+      `it names the step that failed and the registry, ${registryOf(request.image)}`,
+      message.startsWith('check: ') && message.includes(registryOf(request.image)) ? undefined : message,
+    );
 
     narrator.say(
       `A registry listens at ${registry.host}. It has an image with gcc, make and the headers of two kernels`,
@@ -57,6 +85,20 @@ export const build: Step = {
     await narrator.expect('every pod of it has gone', () => untilNoPods(scene));
   },
 };
+
+/** Of the sample's build for the kernel that has no image. */
+function requestOf({ admin, signal }: Scene): Promise<BuildRequest> {
+  return eventually(
+    async () => {
+      const pods = await new BuildPods(admin).list({ namespace: NAMESPACE, name: MODULE });
+      const requests = pods.map(({ metadata }) => parseBuildRequest(metadata.annotations?.[REQUEST_ANNOTATION] ?? ''));
+      const found = requests.find(({ kernel }) => kernel === NEW_GKE);
+      if (found === undefined) throw new Error(`builds are asked for ${requests.length} other kernels`);
+      return found;
+    },
+    { what: `a build of ${MODULE} for ${NEW_GKE}`, signal },
+  );
+}
 
 function moduleOf(host: string, dockerfile: string) {
   return {

@@ -22,8 +22,7 @@ export function storyWith(realNode: Material | undefined): readonly Step[] {
     rollout,
     outage,
     refusal,
-    // buildah is used as root here, as in a build pod.
-    ...(process.getuid?.() === 0 ? [build] : []),
+    build,
     ...(realNode === undefined ? [] : [real(realNode)]),
   ];
 }
