@@ -54,7 +54,7 @@ export async function measureBuilds({ say, signal }: BuildBenchOptions): Promise
       ['first kernel', first, shared, {}],
       ['second kernel, layers cached', second, shared, {}],
       ['first kernel again, unchanged', first, shared, {}],
-      ['second kernel, layers cached, signed', second, shared, signed],
+      ['second kernel, signed, layers of unsigned builds', second, shared, signed],
       ['first kernel, its own headers', first, own, {}],
       ['second kernel, compiler cached, its own headers', second, own, {}],
     ];
