@@ -7,7 +7,7 @@ import { Progress } from '../../hack/control-plane/progress.ts';
 import { E2E_PACKAGES, ensureDebianPackages } from '../../hack/debian-packages.ts';
 import type { Material } from '../e2e/bed/bed.ts';
 import { compilingImages } from '../e2e/bed/building.ts';
-import { bedMaterial } from '../e2e/bed/material.ts';
+import { nodeMaterial } from '../e2e/bed/material.ts';
 import { environmentWithoutProxies, IN_NEW_NETWORK } from '../e2e/bed/namespace.ts';
 
 const FILE = join('out', 'demo-real-node.json');
@@ -24,7 +24,7 @@ export async function demoInNamespace(keep: boolean): Promise<number> {
   try {
     await ensureDebianPackages(progress, interrupted.signal, E2E_PACKAGES);
     const making = { progress, signal: interrupted.signal };
-    const material = await bedMaterial(false, 'debian', making);
+    const material = await nodeMaterial(false, 'debian', making);
     await mkdir('out', { recursive: true });
     const images = [...material.images, ...(await compilingImages(material.kernels, making))];
     await writeFile(FILE, JSON.stringify({ ...material, images }));

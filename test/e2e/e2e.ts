@@ -60,6 +60,9 @@ async function main(words: readonly string[]): Promise<void> {
   const { KUBECONFIG = '', REGISTRY = '' } = process.env;
   const selection = REGISTRY !== '' && words.length === 0 ? ANYWHERE : selected(words);
   try {
+    if (REGISTRY !== '' && words[0] === '--all') {
+      throw new Error('make e2e-all needs machines of ours: on a cluster of your own run make e2e.');
+    }
     if (REGISTRY !== '' && KUBECONFIG === '') {
       throw new Error('REGISTRY is for a cluster of your own: say with KUBECONFIG which one.');
     }

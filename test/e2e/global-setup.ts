@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 
 import { Progress } from '../../hack/control-plane/progress.ts';
-import { type Bed, type Material, startBed } from './bed/bed.ts';
+import { type Bed, layOutBed, type Material } from './bed/bed.ts';
 import { diagnose } from './diagnostics.ts';
 import { type ForeignPlace, openForeignCluster } from './foreign/cluster.ts';
 import type { ForeignMaterial } from './foreign/material.ts';
@@ -37,21 +37,28 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     project.provide('place', { foreign: place });
     return close;
   }
-  const bed = await startBed(material.bed, progress, interrupted.signal);
-  await startOperatorOf(bed, progress);
+  const bed = await layOutBed(material.bed, progress, interrupted.signal);
+  const { operator } = bed;
+  await step(bed, progress, 'Filling the registry and booting two nodes (about half a minute)', () =>
+    bed.boot(interrupted.signal),
+  );
+  await step(bed, progress, `Starting the operator, ${operator.manner}`, async () => {
+    await operator.install();
+    await operator.start();
+  });
   project.provide('place', { bed: bed.controlPlane.directory });
   return () => end(bed);
 }
-async function startOperatorOf(bed: Bed, progress: Progress): Promise<void> {
-  const { operator } = bed;
-  progress.start(`Starting the operator, ${operator.manner}`);
+
+/** Where it fails, what a person would look at is printed, and the bed ends. */
+async function step(bed: Bed, progress: Progress, what: string, act: () => Promise<void>): Promise<void> {
+  progress.start(what);
   try {
-    await operator.install();
-    await operator.start();
+    await act();
     progress.done();
   } catch (error) {
     progress.abandon();
-    progress.say(await diagnose(bed, join('out', 'e2e', 'operator-start')));
+    progress.say(await diagnose(bed, join('out', 'e2e', 'start')));
     await end(bed);
     throw error;
   }

@@ -2,6 +2,20 @@
 import type { RealNode } from './real-node.ts';
 
 const MODULE = 'kmm_hello';
+/** A word of the command line of the loader's script. */
+export const LOADER_PROCESS = '/usr/local/bin/load.sh';
+
+/** The release of the kernel that runs, as the kernel says. */
+export async function kernelRelease(node: RealNode): Promise<string> {
+  return (await node.output('uname -r')).trim();
+}
+
+/** PIDs of the processes that have this as one word of their command line, the lowest first. Debian's busybox has no pgrep. */
+export async function processesOf(node: RealNode, word: string): Promise<readonly number[]> {
+  // As a pattern that does not match itself: grep's own command line has it.
+  const { output } = await node.exec(`grep -lszx -e '[${word.slice(0, 1)}]${word.slice(1)}' /proc/[0-9]*/cmdline`);
+  return [...output.matchAll(/^\/proc\/(\d+)\/cmdline$/gm)].map(([, pid]) => Number(pid)).sort((a, b) => a - b);
+}
 
 /** Whether /proc/modules has it. */
 export async function isLoaded(node: RealNode): Promise<boolean> {

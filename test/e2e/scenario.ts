@@ -1,6 +1,6 @@
 /** What scenarios stand on: the cluster of the run, and the Module kmm_hello as a user writes it. */
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, inject, type TestContext } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, type TestContext } from 'vitest';
 
 import {
   type IMAGE_BUILD_ROLE,
@@ -22,7 +22,7 @@ import { DEVICE_PLUGIN_IMAGE, HELLO_REPOSITORY, TOOLS_IMAGE } from './bed/images
 import type { Kernel } from './bed/kernels.ts';
 import { diagnose } from './diagnostics.ts';
 import { ForeignCluster } from './foreign/cluster.ts';
-import { type ModuleEvent, moduleEvents } from './guest.ts';
+import { kernelLines, type ModuleEvent, moduleEvents } from './guest.ts';
 import { type HelloMapping, helloModule, readerPod } from './hello/module.ts';
 import type { RealNode } from './real-node.ts';
 import { PRIVILEGED, type TestedCluster } from './tested-cluster.ts';
@@ -47,11 +47,26 @@ interface ScenarioOptions {
 /** Call it at the top level of a scenario's file. */
 export function useScenario(name: string, options: ScenarioOptions = {}): Scenario {
   const scenario = new Scenario(`kmm-e2e-${name}`, options);
+  let hasBegun = false;
   beforeAll(() => scenario.start());
+  beforeEach(() => {
+    hasBegun = true;
+  });
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') await scenario.tell(task.name);
   });
-  afterAll(() => scenario.stop());
+  afterAll(async () => {
+    // Where what comes before the tests fails, none of them runs.
+    if (!hasBegun) await scenario.tell('before its tests');
+    try {
+      await scenario.stop();
+    } catch (error) {
+      await scenario.tell('after its tests');
+      throw error;
+    } finally {
+      await scenario.cluster.close();
+    }
+  });
   return scenario;
 }
 
@@ -101,21 +116,17 @@ export class Scenario {
   /** Leaves the nodes as they were found, also after a failure: on, Ready, and without the module. */
   async stop(): Promise<void> {
     const { cluster } = this;
-    try {
-      // One that was there before is somebody's.
-      if (!this.#hasNamespace) return;
-      await cluster.restore();
-      await cluster.admin.delete(MODULES, this.ref);
-      await this.untilGone();
-      await cluster.admin.delete(NAMESPACES, { name: this.namespace });
-      await eventually(async () => expect(await this.pods()).toEqual([]), {
-        what: `the pods of ${this.namespace} to be gone`,
-        timeoutMs: PATIENCE_MS,
-        intervalMs: INTERVAL_MS,
-      });
-    } finally {
-      await cluster.close();
-    }
+    // One that was there before is somebody's.
+    if (!this.#hasNamespace) return;
+    await cluster.restore();
+    await cluster.admin.delete(MODULES, this.ref);
+    await this.untilGone();
+    await cluster.admin.delete(NAMESPACES, { name: this.namespace });
+    await eventually(async () => expect(await this.pods()).toEqual([]), {
+      what: `the pods of ${this.namespace} to be gone`,
+      timeoutMs: PATIENCE_MS,
+      intervalMs: INTERVAL_MS,
+    });
   }
 
   /** Prints what a person would look at after a failure. */
@@ -268,6 +279,13 @@ export class Scenario {
   async kernelRecords(): Promise<Readonly<Record<string, readonly ModuleEvent[]>>> {
     const entries = this.cluster.nodes.map(async (node) => [node.name, await moduleEvents(node)] as const);
     return Object.fromEntries(await Promise.all(entries));
+  }
+
+  /** From now on: what the module writes to a node's kernel log, without what it wrote in earlier scenarios. */
+  async newKernelLines(): Promise<(node: RealNode) => Promise<readonly string[]>> {
+    const entries = this.cluster.nodes.map(async (node) => [node, (await kernelLines(node)).length] as const);
+    const before = new Map(await Promise.all(entries));
+    return async (node) => (await kernelLines(node)).slice(before.get(node));
   }
 
   /** Tries with the patience that guests need. */

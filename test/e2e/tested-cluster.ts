@@ -26,3 +26,14 @@ export interface TestedCluster {
   /** Ends this process's connections. */
   close(): Promise<void>;
 }
+
+/** Takes from the nodes what scenarios put on them to keep pods away. */
+export async function makeSchedulable(cluster: TestedCluster): Promise<void> {
+  for (const { name } of cluster.nodes) {
+    await cluster.kubectl(['uncordon', name]);
+    await cluster.kubectl(['taint', 'node', name, `${MAINTENANCE_TAINT}-`]).catch((error: unknown) => {
+      // No test has left it there.
+      if (!String(error).includes('not found')) throw error;
+    });
+  }
+}

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import { createServer as createNetServer } from 'node:net';
 import { join } from 'node:path';
 import { runOrThrow } from './run.ts';
 import { testAuthority } from './test-authority.ts';
@@ -54,6 +55,30 @@ export async function startGitServer(options: GitServerOptions): Promise<GitServ
   };
 }
 
+/** Serves the repositories of a folder by git-daemon(1), `git://`, on a free loopback port: one for each connection, as inetd has it. */
+export async function startGitDaemon(root: string): Promise<Pick<GitServer, 'url' | 'stop'>> {
+  const server = createNetServer((socket) => {
+    const words = ['daemon', '--inetd', '--export-all', `--base-path=${root}`];
+    const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', ...ANY_OWNER };
+    const child = spawn('git', words, { env, stdio: ['pipe', 'pipe', 'ignore'] });
+    child.once('error', () => socket.destroy());
+    for (const stream of [socket, child.stdin]) stream.on('error', () => undefined);
+    socket.pipe(child.stdin);
+    child.stdout.pipe(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the Git server has no port');
+  return {
+    url: `git://127.0.0.1:${address.port}`,
+    stop: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
+
+/** The repositories may belong to another user than runs the tests. */
+const ANY_OWNER = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'safe.directory', GIT_CONFIG_VALUE_0: '*' };
+
 function answer(backend: string, options: GitServerOptions, request: IncomingMessage, response: ServerResponse): void {
   if (options.status !== undefined) {
     response.writeHead(options.status).end();
@@ -70,10 +95,7 @@ function answer(backend: string, options: GitServerOptions, request: IncomingMes
       PATH: process.env['PATH'] ?? '/usr/bin:/bin',
       GIT_PROJECT_ROOT: options.root,
       GIT_HTTP_EXPORT_ALL: '1',
-      // The repositories may belong to another user than runs the tests.
-      GIT_CONFIG_COUNT: '1',
-      GIT_CONFIG_KEY_0: 'safe.directory',
-      GIT_CONFIG_VALUE_0: '*',
+      ...ANY_OWNER,
       REQUEST_METHOD: request.method ?? 'GET',
       PATH_INFO: decodeURIComponent(url.pathname),
       QUERY_STRING: url.search.slice(1),

@@ -10,7 +10,7 @@ import { attachControlPlane, type ControlPlane, startControlPlane } from '../../
 import { eventually } from '../../harness/eventually.ts';
 import { freePorts } from '../../harness/ports.ts';
 import type { RunOptions } from '../../harness/run.ts';
-import type { TestedCluster } from '../tested-cluster.ts';
+import { makeSchedulable, type TestedCluster } from '../tested-cluster.ts';
 import { startDns } from './dns.ts';
 import { LOCKED_REGISTRY, REGISTRY, SERVER_ADDRESSES } from './guest-config.ts';
 import { type BedImage, push } from './images.ts';
@@ -18,7 +18,7 @@ import { InstalledOperator } from './installed-operator.ts';
 import type { Kernel } from './kernels.ts';
 import { layOutNetwork, nodePlace } from './network.ts';
 import { type BedOperator, ProcessOperator } from './operator.ts';
-import type { OperatorPackage } from './operator-package.ts';
+import type { EarlierOperator, OperatorPackage } from './operator-package.ts';
 import { linkPrograms, startBedRegistry } from './programs.ts';
 import type { Software } from './software.ts';
 import { VirtualNode, type Wire } from './virtual-node.ts';
@@ -34,6 +34,8 @@ export interface Material {
   readonly services?: Services;
   /** With it the operator is installed as users do, without it it is a process. */
   readonly operator?: OperatorPackage;
+  /** What an upgrade begins with. */
+  readonly earlier?: EarlierOperator;
 }
 
 /** Paths of what makes Services of a cluster work. */
@@ -48,8 +50,8 @@ const GRACE = '20s';
 /** Upper bound of a boot on a busy machine; 20 to 45 s where it is quiet. */
 const READY_TIMEOUT_MS = 600_000;
 
-/** Starts everything, and returns when both nodes are Ready: vm1 on the newer kernel, vm2 on the older. */
-export async function startBed(material: Material, progress: Progress, signal: AbortSignal): Promise<Bed> {
+/** Starts the control plane and the registries: a bed whose machines are off. Whoever has it boots it, and ends it. */
+export async function layOutBed(material: Material, progress: Progress, signal: AbortSignal): Promise<Bed> {
   await layOutNetwork();
   progress.start('Starting the control plane');
   const controlPlane = await startControlPlane({
@@ -64,25 +66,16 @@ export async function startBed(material: Material, progress: Progress, signal: A
     await mkdir(join(directory, 'nodes'));
     await linkPrograms(directory);
     await writeFile(join(directory, 'bed.json'), JSON.stringify(material));
-    progress.start('Starting the registry and pushing images');
     await startBedRegistry(directory);
     const user = { name: 'somebody', password: randomBytes(12).toString('hex') };
     await startBedRegistry(directory, LOCKED_REGISTRY, user);
     const bed = await Bed.around(controlPlane, material);
     if (material.services !== undefined) await startDns(material.services.dns, controlPlane);
-    const pushed = Promise.all(
-      imagesOf(material).map((image) => push(image, { registry: REGISTRY, insecure: true }, signal)),
-    );
-    progress.start('Booting two nodes (about half a minute)');
-    await bed.createNodes();
-    await Promise.all([bed.vm1.start(bed.kernels[0]), bed.vm2.start(bed.kernels[1])]);
-    await pushed;
-    await Promise.all([bed.untilReady(bed.vm1, bed.kernels[0]), bed.untilReady(bed.vm2, bed.kernels[1])]);
     progress.done();
     return bed;
   } catch (error) {
     progress.abandon();
-    if ((process.env['KEEP'] ?? '') === '') await controlPlane.stop();
+    await controlPlane.stop();
     throw error;
   }
 }
@@ -117,8 +110,8 @@ export class Bed implements TestedCluster {
     this.vm2 = vm2;
     this.operator =
       material.operator === undefined
-        ? new ProcessOperator(controlPlane)
-        : new InstalledOperator(this, material.operator);
+        ? new ProcessOperator(controlPlane, material.earlier?.program)
+        : new InstalledOperator(this, material.operator, material.earlier?.package);
   }
 
   static async around(controlPlane: ControlPlane, material: Material): Promise<Bed> {
@@ -150,8 +143,20 @@ export class Bed implements TestedCluster {
     return this.admin.close();
   }
 
+  /** Creates the nodes and fills the registry; returns when both nodes are Ready: vm1 on the newer kernel, vm2 on the older. */
+  async boot(signal: AbortSignal): Promise<void> {
+    const [newer, older] = this.kernels;
+    await this.#createNodes();
+    await Promise.all([
+      ...imagesOf(this.#material).map((image) => push(image, { registry: REGISTRY, insecure: true }, signal)),
+      this.vm1.start(newer),
+      this.vm2.start(older),
+    ]);
+    await Promise.all([this.untilReady(this.vm1, newer), this.untilReady(this.vm2, older)]);
+  }
+
   /** Writes disk and configuration of nodes that have none yet. */
-  async createNodes(): Promise<void> {
+  async #createNodes(): Promise<void> {
     const { directory, pki, server } = this.controlPlane;
     const { software, disk, services } = this.#material;
     const [one = 0, other = 0] = await freePorts(2);
@@ -207,8 +212,9 @@ export class Bed implements TestedCluster {
     await this.untilReady(node, kernel, bootID);
   }
 
-  /** Both nodes on and Ready, each with the kernel that it started with and no arguments of a test's. */
+  /** Both nodes on and Ready, each with the kernel that it started with and no arguments of a test's, and the operator runs. */
   async restore(): Promise<void> {
+    await makeSchedulable(this);
     for (const [node, kernel] of [[this.vm1, this.kernels[0]] as const, [this.vm2, this.kernels[1]] as const]) {
       if (await node.isOn()) await node.resume();
       else await node.start(kernel);
@@ -216,6 +222,7 @@ export class Bed implements TestedCluster {
       const isOther = status?.nodeInfo?.kernelVersion !== kernel.release;
       if (isOther || (await node.kernelArguments()).length > 0) await this.reboot(node, kernel);
     }
+    await this.operator.ensure();
   }
 
   /** The node once the node controller has given it up: longer silent than the bed's grace. */
@@ -231,8 +238,9 @@ export class Bed implements TestedCluster {
   }
 }
 
-function imagesOf({ images, operator }: Material): readonly BedImage[] {
-  return operator === undefined ? images : [...images, operator.image];
+function imagesOf({ images, operator, earlier }: Material): readonly BedImage[] {
+  const packages = [operator, earlier?.package].filter((from) => from !== undefined);
+  return [...images, ...packages.map(({ image }) => image)];
 }
 
 function readiness(node: Node): string {

@@ -29,6 +29,8 @@ export interface BedImage {
 
 /** busybox, and kmod's own modprobe: enough to load a module, to read from a device, and to ask a kernel. */
 export const TOOLS_IMAGE = 'tools:1';
+/** The largest takes a quarter of a minute. */
+const PUSH_TIMEOUT_MS = 300_000;
 /** A loader image for each kernel, under the tag of its release. */
 export const HELLO_REPOSITORY = 'kmm-hello';
 /** As tag a kernel's release, in the place of whose module there is one of its realtime flavour, called kmm_wrong. */
@@ -80,7 +82,7 @@ export async function push(
   const options = ['--insecure-policy', ...(insecure ? ['--dest-tls-verify=false'] : [])];
   const compress = zstd === true ? ['--dest-compress-format=zstd', '--dest-compress-level=3'] : [];
   await runOrThrow('skopeo', ['copy', '--quiet', ...options, ...compress, source, `docker://${registry}/${name}`], {
-    signal,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(PUSH_TIMEOUT_MS)]),
   });
 }
 
@@ -101,7 +103,7 @@ async function pauseImage(making: Making): Promise<BedImage> {
 
 const SHELL_APPLETS = ['sh', 'cat', 'grep', 'ls', 'sleep', 'echo', 'head', 'test', 'true', 'uname'];
 /** For asking the kernel of a node, where the machine is not ours. */
-const APPLETS = [...SHELL_APPLETS, 'dmesg', 'mkdir', 'mount', 'pgrep', 'rmdir'];
+const APPLETS = [...SHELL_APPLETS, 'dmesg', 'mkdir', 'mount', 'rmdir'];
 const KMOD_NAMES = ['modprobe', 'modinfo', 'insmod', 'rmmod', 'lsmod', 'depmod'];
 
 async function toolsImage(making: Making): Promise<BedImage> {

@@ -1,11 +1,10 @@
 /** The operator as users install it: the image of `make images` out of the bed's registry, by the Helm chart. */
-import { join } from 'node:path';
-
 import type { KubeObject } from '../../../src/kube/objects.ts';
 import { defineResource } from '../../../src/kube/resources.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
 import { runOrThrow } from '../../harness/run.ts';
+import { processesOf } from '../guest.ts';
 import type { TestedCluster } from '../tested-cluster.ts';
 import type { Bed } from './bed.ts';
 import { REGISTRY_IMAGE } from './building.ts';
@@ -14,7 +13,6 @@ import type { BedOperator } from './operator.ts';
 import type { OperatorPackage } from './operator-package.ts';
 import { productName } from './product-image.ts';
 
-const CHART = join(import.meta.dirname, '..', '..', '..', 'charts', 'kmm');
 const RELEASE = 'kmm';
 const PODS_OF_IT = 'app.kubernetes.io/name=kmm,app.kubernetes.io/component=manager';
 /**
@@ -26,13 +24,26 @@ const LEASE = [
   '--leader-elect-renew-deadline=20s',
   '--leader-elect-retry-period=4s',
 ];
-/** The command line of its process for pgrep, which is not to find itself; the front of the registry is the same program. */
-export const OPERATOR_PROCESS = '[/]opt/kmm/kmm.mjs manager';
+/** A word of the command line of its process, which nothing else in a guest has. */
+export const OPERATOR_PROCESS = 'manager';
 /** An image with Node takes minutes to unpack under emulation. */
 const TIMEOUT_MS = 600_000;
 
+/** The number of replicas, which #scale() has taken, is helm's again. */
+const OVER_OURS = ['--force-conflicts'];
+
+interface Deploying {
+  /** Values beside those that every installation has. */
+  readonly more?: readonly string[];
+  /** Of helm. */
+  readonly options?: readonly string[];
+}
+
 interface Deployment extends KubeObject {
-  readonly spec: { readonly replicas?: number };
+  readonly spec: {
+    readonly replicas?: number;
+    readonly template: { readonly spec: { readonly containers: readonly { readonly image: string }[] } };
+  };
   readonly status?: {
     readonly observedGeneration?: number;
     readonly replicas?: number;
@@ -61,43 +72,51 @@ export class InstalledOperator implements BedOperator {
   readonly manner = 'as pods, installed with the Helm chart';
   readonly #bed: Bed;
   readonly #package: OperatorPackage;
+  readonly #earlier: OperatorPackage | undefined;
 
-  constructor(bed: Bed, from: OperatorPackage) {
+  constructor(bed: Bed, from: OperatorPackage, earlier: OperatorPackage | undefined) {
     this.#bed = bed;
     this.#package = from;
+    this.#earlier = earlier;
   }
 
   install(): Promise<void> {
-    return this.#deploy([]);
+    return this.#deploy(this.#package);
   }
 
-  async #deploy(more: readonly string[]): Promise<void> {
-    const [repository = '', tag = ''] = this.#package.image.name.split(':');
-    await this.#upgrade([
+  async #deploy(from: OperatorPackage, { more = [], options = [] }: Deploying = {}): Promise<void> {
+    const [repository = '', tag = ''] = from.image.name.split(':');
+    const values = [
       `image.repository=${REGISTRY}/${repository}`,
       `image.tag=${tag}`,
       `build.builderImage=${REGISTRY}/${productName('builder')}`,
       ...LEASE.map((flag, index) => `extraArgs[${index}]=${flag}`),
       ...more,
-    ]);
+    ];
+    await this.#helmUpgrade(from, values, options);
   }
 
-  async #upgrade(values: readonly string[], options: readonly string[] = []): Promise<void> {
+  async #helmUpgrade(
+    { helm, chart }: OperatorPackage,
+    values: readonly string[],
+    options: readonly string[] = [],
+  ): Promise<void> {
     const place = ['--namespace', OPERATOR_NAMESPACE, '--create-namespace'];
     const words = [...place, ...options, ...values.flatMap((value) => ['--set', value])];
-    await runOrThrow(this.#package.helm, ['upgrade', '--install', RELEASE, CHART, ...words], {
+    await runOrThrow(helm, ['upgrade', '--install', RELEASE, chart, ...words], {
       env: {
         PATH: '/usr/bin:/bin',
         HOME: this.#bed.controlPlane.directory,
         KUBECONFIG: this.#bed.controlPlane.kubeconfig,
       },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   }
 
   /** The cluster has a registry of its own from now on, as where an administrator turns it on later. */
   async enableRegistry(): Promise<void> {
     const values = ['registry.enabled=true', `registry.image=${REGISTRY}/${REGISTRY_IMAGE}`];
-    await this.#upgrade(values, ['--reset-then-reuse-values']);
+    await this.#helmUpgrade(this.#package, values, ['--reset-then-reuse-values']);
     await this.start();
     for (const workload of ['deployment/kmm-registry', 'daemonset/kmm-registry-node']) {
       const words = ['rollout', 'status', workload, '-n', OPERATOR_NAMESPACE, `--timeout=${TIMEOUT_MS / 1000}s`];
@@ -121,20 +140,51 @@ export class InstalledOperator implements BedOperator {
     );
   }
 
-  async upgrade(priorityClassName: string): Promise<void> {
-    await this.#deploy([`modules.priorityClassName=${priorityClassName}`]);
+  get hasEarlier(): boolean {
+    return this.#earlier !== undefined;
+  }
+
+  async startEarlier(): Promise<void> {
+    if (this.#earlier === undefined) throw new Error('there is no earlier operator');
+    // Not one replica after the other: what comes before an upgrade is not what is looked at. One is enough, and starts sooner than two.
+    await this.#scale(0);
+    await this.#untilNoneRuns();
+    await this.#deploy(this.#earlier, { more: ['replicas=1'], options: OVER_OURS });
+    await this.start();
+  }
+
+  async upgrade(): Promise<void> {
+    await this.#deploy(this.#package);
+    await this.start();
+  }
+
+  async ensure(): Promise<void> {
+    const { spec } = await this.#deployment();
+    const [container] = spec.template.spec.containers;
+    const isOurs = container?.image === `${REGISTRY}/${this.#package.image.name}`;
+    if (spec.replicas !== 0 && isOurs) return;
+    await this.#deploy(this.#package, { options: OVER_OURS });
     await this.start();
   }
 
   async kill(): Promise<void> {
+    // Before the kubelet asks it to end: it would give its Lease back. What is started in its place has not got that far when its pod goes.
+    for (const node of this.#bed.nodes) {
+      const pids = await processesOf(node, OPERATOR_PROCESS);
+      if (pids.length > 0) await node.exec(`kill -KILL ${pids.join(' ')}`);
+    }
     await this.#scale(0);
     const pods = ['delete', 'pods', '-n', OPERATOR_NAMESPACE, '-l', PODS_OF_IT, '--grace-period=0', '--force'];
     await this.#bed.controlPlane.kubectl(pods);
-    await eventually(
+    await this.#untilNoneRuns();
+  }
+
+  #untilNoneRuns(): Promise<void> {
+    return eventually(
       async () => {
         for (const node of this.#bed.nodes) {
-          const { output } = await node.exec(`pgrep -f '${OPERATOR_PROCESS}'`);
-          if (output.trim() !== '') throw new Error(`pid ${output.trim()} still runs on ${node.name}`);
+          const pids = await processesOf(node, OPERATOR_PROCESS);
+          if (pids.length > 0) throw new Error(`pid ${pids.join(', ')} still runs on ${node.name}`);
         }
       },
       { what: 'the end of the operator', timeoutMs: TIMEOUT_MS, intervalMs: 500 },

@@ -6,18 +6,32 @@ import { buildingImages } from './building.ts';
 import type { Making } from './cache.ts';
 import { bedImages } from './images.ts';
 import { bootable } from './kernels.ts';
-import { operatorPackage } from './operator-package.ts';
+import { earlierOperator, operatorPackage } from './operator-package.ts';
 import { builderBase } from './preloaded.ts';
 import { rootImage } from './root-image.ts';
 import { kernelsOf, runtimeOf, type Software } from './software.ts';
 
 /**
- * Finds it in the cache or makes it: about 5 minutes with empty caches (beside the control plane), 12 for the newest software, seconds with warm ones. OPERATOR=pods adds
- * what the operator is installed from.
+ * What a bed whose operator runs in the usual way is made of: as pods, or with OPERATOR=process, where no images are built, as a process.
  *
- * @param builds whether images are to be built in the cluster; the operator is installed as users do then, too
+ * @param builds whether images are to be built in the cluster
  */
 export async function bedMaterial(builds: boolean, software: Software, making: Making): Promise<Material> {
+  const nodes = await nodeMaterial(builds, software, making);
+  const isInstalled = builds || process.env['OPERATOR'] !== 'process';
+  const earlier = await earlierOperator(isInstalled, making);
+  return {
+    ...nodes,
+    ...(earlier === undefined ? {} : { earlier }),
+    ...(isInstalled ? { operator: await operatorPackage(making) } : {}),
+  };
+}
+
+/**
+ * What its nodes are made of, and their images. Finds it in the cache or makes it: about 5 minutes with empty caches (beside the control
+ * plane), 12 for the newest software, seconds with warm ones.
+ */
+export async function nodeMaterial(builds: boolean, software: Software, making: Making): Promise<Material> {
   const [newer, older] = await kernelsOf(software, making);
   const kernels = [await bootable(newer, making), await bootable(older, making)] as const;
   const images = [...(await bedImages(kernels, making)), ...(builds ? await buildingImages(kernels, making) : [])];
@@ -37,6 +51,5 @@ export async function bedMaterial(builds: boolean, software: Software, making: M
     disk,
     images,
     ...(builds ? { services: { kubeProxy: await kubeProxy(making), dns: await clusterDns(making) } } : {}),
-    ...(builds || process.env['OPERATOR'] === 'pods' ? { operator: await operatorPackage(making) } : {}),
   };
 }

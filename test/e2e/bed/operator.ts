@@ -14,13 +14,16 @@ export interface BedOperator {
   install(): Promise<void>;
   /** Returns when its caches are synced. */
   start(): Promise<void>;
+  /** Starts that of this checkout where a test that failed has left none, or the earlier one. */
+  ensure(): Promise<void>;
   /** Ends it as a crash of its node would, with no word to anybody, and returns when nothing of it runs. */
   kill(): Promise<void>;
-  /**
-   * Another one takes its place, as in an upgrade, and gives what it makes from now on this priority class: it renders what the one before
-   * rendered otherwise. Returns when it has taken over.
-   */
-  upgrade(priorityClassName: string): Promise<void>;
+  /** Whether there is one of an earlier commit. */
+  readonly hasEarlier: boolean;
+  /** That of the earlier commit takes its place. Returns when it has taken over. */
+  startEarlier(): Promise<void>;
+  /** That of this checkout takes the place of the earlier one, as when a user upgrades. Returns when it has taken over. */
+  upgrade(): Promise<void>;
   /** The last lines of its log. */
   log(): Promise<string>;
 }
@@ -29,9 +32,12 @@ export interface BedOperator {
 export class ProcessOperator implements BedOperator {
   readonly manner = 'as a process beside the control plane';
   readonly #controlPlane: ControlPlane;
+  readonly #earlier: string | undefined;
 
-  constructor(controlPlane: ControlPlane) {
+  /** @param earlier path of the program of an earlier commit */
+  constructor(controlPlane: ControlPlane, earlier: string | undefined) {
     this.#controlPlane = controlPlane;
+    this.#earlier = earlier;
   }
 
   install(): Promise<void> {
@@ -39,23 +45,39 @@ export class ProcessOperator implements BedOperator {
   }
 
   start(): Promise<void> {
-    return this.#start([]);
+    return this.#start();
+  }
+
+  async ensure(): Promise<void> {
+    const { pid, program } = await this.#read();
+    if ((await commandLine(pid)).length === 0) return this.start();
+    if (program !== undefined) await this.upgrade();
   }
 
   kill(): Promise<void> {
     return this.#end('SIGKILL');
   }
 
-  async upgrade(priorityClassName: string): Promise<void> {
-    await this.#end('SIGTERM');
-    await this.#start([`--priority-class-name=${priorityClassName}`]);
+  get hasEarlier(): boolean {
+    return this.#earlier !== undefined;
   }
 
-  async #start(flags: readonly string[]): Promise<void> {
-    const operator = await startOperator(this.#controlPlane, { flags });
+  async startEarlier(): Promise<void> {
+    if (this.#earlier === undefined) throw new Error('there is no earlier operator');
+    await this.#end('SIGTERM');
+    await this.#start(this.#earlier);
+  }
+
+  async upgrade(): Promise<void> {
+    await this.#end('SIGTERM');
+    await this.#start();
+  }
+
+  async #start(program?: string): Promise<void> {
+    const operator = await startOperator(this.#controlPlane, program === undefined ? {} : { program });
     operator.detach();
     const { pid, logFile } = operator;
-    await writeFile(this.#record, JSON.stringify({ pid, logFile }));
+    await writeFile(this.#record, JSON.stringify({ pid, logFile, program }));
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
@@ -79,7 +101,7 @@ export class ProcessOperator implements BedOperator {
     return join(this.#controlPlane.directory, 'operator.json');
   }
 
-  async #read(): Promise<{ readonly pid: number; readonly logFile: string }> {
+  async #read(): Promise<{ readonly pid: number; readonly logFile: string; readonly program?: string }> {
     return JSON.parse(await readFile(this.#record, 'utf8'));
   }
 }

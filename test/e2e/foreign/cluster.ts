@@ -12,11 +12,11 @@ import { AdminClient, AdminError } from '../../harness/admin.ts';
 import { NAMESPACES } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { guardDirectory, killUnder } from '../../harness/processes.ts';
-import { type RunOptions, run, runOrThrow } from '../../harness/run.ts';
+import { type RunOptions, runOrThrow } from '../../harness/run.ts';
 import { push } from '../bed/images.ts';
 import { installedOperatorLog } from '../bed/installed-operator.ts';
 import type { RealNode } from '../real-node.ts';
-import { MAINTENANCE_TAINT, PRIVILEGED, type TestedCluster } from '../tested-cluster.ts';
+import { makeSchedulable, PRIVILEGED, type TestedCluster } from '../tested-cluster.ts';
 import { ACCESS_NAMESPACE, accessDaemonSet, ForeignNode, NODE_LABEL } from './access.ts';
 import type { ForeignMaterial } from './material.ts';
 
@@ -107,12 +107,8 @@ export class ForeignCluster implements TestedCluster {
     return installedOperatorLog(this);
   }
 
-  async restore(): Promise<void> {
-    for (const { name } of this.nodes) {
-      await this.kubectl(['uncordon', name]);
-      // Fails where no test has left it there.
-      await run(this.#kubectl, ['taint', 'node', name, `${MAINTENANCE_TAINT}-`]);
-    }
+  restore(): Promise<void> {
+    return makeSchedulable(this);
   }
 
   close(): Promise<void> {

@@ -48,10 +48,7 @@ interface Reader {
   readonly resource?: string | undefined;
 }
 
-/**
- * A pod that is given a device on the node and runs the script; the script's name for that of kmm_hello is /dev/kmm_hello. No taint
- * keeps it away: it has to go where the test says.
- */
+/** A pod that is given a device on the node and runs the script; the script's name for that of kmm_hello is /dev/kmm_hello. */
 export function readerPod({ namespace, name }: ModuleRef, { node, image, script, resource = HELLO_RESOURCE }: Reader) {
   const limits = { [resource]: '1' };
   return {

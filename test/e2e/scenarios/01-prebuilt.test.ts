@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 
 import { MODULES } from '../../../src/api/module.ts';
-import { isLoaded, kernelLines, type ModuleEvent } from '../guest.ts';
+import { isLoaded, kernelRelease, type ModuleEvent } from '../guest.ts';
 import type { RealNode } from '../real-node.ts';
 import { useScenario } from '../scenario.ts';
 
@@ -10,22 +10,18 @@ const scenario = useScenario('prebuilt');
 
 test('a Module that is applied is loaded on every kernel, each with the file made for it', async () => {
   const { nodes } = scenario.cluster;
-  const before = new Map<RealNode, number>();
-  for (const node of nodes) {
-    expect(await isLoaded(node)).toBe(false);
-    // Of earlier scenarios.
-    before.set(node, (await kernelLines(node)).length);
-  }
+  const linesOf = await scenario.newKernelLines();
+  for (const node of nodes) expect(await isLoaded(node)).toBe(false);
 
   await scenario.apply(scenario.helloWithPlugin());
   const module = await scenario.untilLoaded();
 
   const releases = new Set<string>();
   for (const node of nodes) {
-    const release = await releaseOf(node);
+    const release = await kernelRelease(node);
     releases.add(release);
     expect(await isLoaded(node)).toBe(true);
-    expect((await kernelLines(node)).slice(before.get(node))).toEqual([
+    expect(await linesOf(node)).toEqual([
       expect.stringContaining(`kmm_hello: loaded, made for ${release}, greets kubernetes`),
     ]);
     expect((await scenario.marks(node)).ready).toBe('');
@@ -40,7 +36,7 @@ test('a pod that asks for the device as a resource reads from it, on each kernel
     const name = `reader-${node.name}`;
     const pod = await scenario.startReader(name, node, 'cat /dev/kmm_hello');
     expect(pod.status?.phase).toBe('Succeeded');
-    expect(await scenario.log(name)).toBe(`hello kubernetes from ${await releaseOf(node)}\n`);
+    expect(await scenario.log(name)).toBe(`hello kubernetes from ${await kernelRelease(node)}\n`);
     await scenario.deletePod(name);
   };
   await Promise.all(scenario.cluster.nodes.map(read));
@@ -59,11 +55,6 @@ test('a Module that is changed is unloaded and loaded again on each node, by a l
   expect(await scenario.kernelRecords()).toEqual(Object.fromEntries(after));
   for (const node of nodes) expect((await scenario.loaderOn(node)).spec?.containers[0]).toMatchObject({ env });
 });
-
-/** As the kernel itself says. */
-async function releaseOf(node: RealNode): Promise<string> {
-  return (await node.output('uname -r')).trim();
-}
 
 function byKernel(a: { readonly kernelVersion: string }, b: { readonly kernelVersion: string }): number {
   return a.kernelVersion.localeCompare(b.kernelVersion);

@@ -32,8 +32,8 @@ test('after a reboot into the same kernel the module is loaded again, and the ot
 test('after a reboot into the other kernel label, image and module follow, and the DaemonSet that no node needs goes', async () => {
   const { bed } = scenario;
   const [newer, older] = bed.kernels;
-  const labels = [newer, older].map(({ release }) => labelSafe(release));
-  expect((await loaderDaemonSets()).toSorted()).toEqual(labels.toSorted());
+  const labelOfOlder = labelSafe(older.release);
+  expect(new Set(await loaderDaemonSets())).toEqual(new Set([labelSafe(newer.release), labelOfOlder]));
 
   await bed.reboot(bed.vm1, older);
   await scenario.eventually('the module of the older kernel on vm1', async () =>
@@ -41,10 +41,10 @@ test('after a reboot into the other kernel label, image and module follow, and t
   );
   await scenario.untilLoaded();
 
-  expect((await scenario.node(bed.vm1)).metadata.labels?.[KERNEL_LABEL]).toBe(labelSafe(older.release));
+  expect((await scenario.node(bed.vm1)).metadata.labels?.[KERNEL_LABEL]).toBe(labelOfOlder);
   expect(await scenario.marks(bed.vm1)).toEqual(await scenario.marks(bed.vm2));
   await scenario.eventually('the DaemonSet of the newer kernel to be gone', async () =>
-    expect(await loaderDaemonSets()).toEqual([labelSafe(older.release)]),
+    expect(await loaderDaemonSets()).toEqual([labelOfOlder]),
   );
 });
 

@@ -3,10 +3,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { MODULE_NAME_LABEL, ROLE_LABEL } from '../../../src/api/labels.ts';
 import { MODULES } from '../../../src/api/module.ts';
-import { DAEMONSETS, NODES, PODS } from '../../../src/kube/core.ts';
+import { LEASE_NAME } from '../../../src/commands/config.ts';
+import { DAEMONSETS, LEASES, NODES, PODS } from '../../../src/kube/core.ts';
 import { holds } from '../../harness/eventually.ts';
 import { aModule } from '../../harness/modules.ts';
+import { OPERATOR_NAMESPACE } from '../../harness/operator.ts';
+import { Bed } from '../bed/bed.ts';
 import { TOOLS_IMAGE } from '../bed/images.ts';
+import type { BedOperator } from '../bed/operator.ts';
 import { isLoaded } from '../guest.ts';
 import { onNode } from '../hello/module.ts';
 import type { RealNode } from '../real-node.ts';
@@ -16,13 +20,13 @@ import { MAINTENANCE_TAINT } from '../tested-cluster.ts';
 const scenario = useScenario('undisturbed');
 
 const LABEL = 'kmm-e2e.test/has-the-device';
-/** Every cluster has both; the first is the default. */
-const PRIORITIES = ['system-node-critical', 'system-cluster-critical'];
 const ABSENT = 'absent';
 /** Long enough for an operator that is wrong to act: it hears of a change at once. */
 const A_WHILE_MS = 10_000;
 
+// The loaders are those of an earlier operator, as in a cluster that has been there for longer.
 beforeAll(async () => {
+  await upgradable()?.startEarlier();
   for (const node of scenario.cluster.nodes) await label(node, 'yes');
   await scenario.apply(scenario.hello().withSelector({ [LABEL]: 'yes' }));
   await scenario.untilLoaded();
@@ -30,6 +34,25 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const node of scenario.cluster.nodes) await label(node, null);
+});
+
+test('an operator that is upgraded from an earlier commit, and renders now what that rendered otherwise, unloads nothing', async ({
+  skip,
+}) => {
+  const operator = upgradable() ?? skip('it needs an operator of ours, and a history that reaches the earlier commit');
+  const asEarlier = [undefined, undefined];
+  expect(await preStops()).toEqual(asEarlier);
+  await undisturbed(async () => {
+    await leadershipChanges(() => operator.upgrade());
+    await loadedFor(A_WHILE_MS);
+  });
+  expect(await preStops()).toEqual(asEarlier);
+  // What is made from now on is as this checkout renders it.
+  await scenario.cluster.admin.create(MODULES, aModuleWithoutImage());
+  await scenario.eventually('a DaemonSet as the upgraded operator renders it', async () =>
+    expect(await preStops(ABSENT)).toEqual([{ sleep: { seconds: 2 } }]),
+  );
+  await scenario.cluster.admin.delete(MODULES, { namespace: scenario.namespace, name: ABSENT });
 });
 
 test('a cordon unloads nothing', () =>
@@ -88,32 +111,17 @@ test('a node that falls silent and comes back keeps its module', async ({ skip }
 test('an operator that is killed and started again unloads nothing, whatever it missed', async ({ skip }) => {
   const { operator, vm2 } = scenario.bedOr(skip);
   await undisturbed(async () => {
-    await operator.kill();
-    await label(disturbed(), null);
-    await kubectl('taint', 'node', vm2.name, `${MAINTENANCE_TAINT}=now:NoExecute`);
-    await loadedFor(A_WHILE_MS);
-    await operator.start();
+    await leadershipChanges(async () => {
+      await operator.kill();
+      await label(disturbed(), null);
+      await kubectl('taint', 'node', vm2.name, `${MAINTENANCE_TAINT}=now:NoExecute`);
+      await loadedFor(A_WHILE_MS);
+      await operator.start();
+    });
     await loadedFor(A_WHILE_MS);
     await label(disturbed(), 'yes');
     await kubectl('taint', 'node', vm2.name, `${MAINTENANCE_TAINT}-`);
   });
-});
-
-test('an operator that is upgraded, and renders now what it rendered otherwise, unloads nothing', async ({ skip }) => {
-  const { operator } = scenario.bedOr(skip);
-  const [before] = await loaderPriorities();
-  const other = PRIORITIES.find((priority) => priority !== before) ?? '';
-  await undisturbed(async () => {
-    await operator.upgrade(other);
-    await loadedFor(A_WHILE_MS);
-  });
-  expect(new Set(await loaderPriorities())).toEqual(new Set([before]));
-  // The other rendering is real: what is made from now on has it.
-  await scenario.cluster.admin.create(MODULES, aModuleWithoutImage());
-  await scenario.eventually('a DaemonSet as the upgraded operator renders it', async () =>
-    expect(await loaderPriorities(ABSENT)).toEqual([other]),
-  );
-  await scenario.cluster.admin.delete(MODULES, { namespace: scenario.namespace, name: ABSENT });
 });
 
 /** Holds that across `happens` no kernel loaded or unloaded the module, no loader was replaced, and all is well in the end. */
@@ -122,16 +130,24 @@ async function undisturbed(happens: () => Promise<void>): Promise<void> {
   for (const events of Object.values(records)) expect(events.at(-1)).toBe('load');
   const loaders = await loaderContainers();
   await happens();
+  // What comes of it may come late.
+  await loadedFor(A_WHILE_MS / 2);
   await scenario.untilLoaded();
   expect(await scenario.kernelRecords()).toEqual(records);
   expect(await loaderContainers()).toEqual(loaders);
 }
 
-/** Of the pods that the loader DaemonSets of a Module make. */
-async function loaderPriorities(module = scenario.ref.name): Promise<readonly (string | undefined)[]> {
+/** The operator of the bed, where there is one of an earlier commit too. */
+function upgradable(): BedOperator | undefined {
+  const { cluster } = scenario;
+  return cluster instanceof Bed && cluster.operator.hasEarlier ? cluster.operator : undefined;
+}
+
+/** Of the loaders, as the DaemonSets of a Module have them; those of an earlier operator have none. */
+async function preStops(module = scenario.ref.name): Promise<readonly unknown[]> {
   const labelSelector = `${MODULE_NAME_LABEL}=${module},${ROLE_LABEL}=module-loader`;
   const daemonSets = await scenario.cluster.admin.list(DAEMONSETS, { namespace: scenario.namespace, labelSelector });
-  return daemonSets.map(({ spec }) => spec?.template.spec?.priorityClassName);
+  return daemonSets.map(({ spec }) => spec?.template.spec?.containers[0]?.lifecycle?.['preStop']);
 }
 
 /** Its image is nowhere, so it loads nothing beside what is tested. */
@@ -141,6 +157,23 @@ function aModuleWithoutImage() {
     .withSelector({ 'kubernetes.io/hostname': disturbed().name })
     .withMapping({ regexp: '.+', containerImage: scenario.image('absent:1') })
     .build();
+}
+
+/** Until another operator leads than before: one that only runs does nothing. */
+async function leadershipChanges(happens: () => Promise<void>): Promise<void> {
+  const before = await leader();
+  expect(before).toBeTruthy();
+  await happens();
+  await scenario.eventually('another operator to lead', async () => {
+    const now = await leader();
+    expect(now).toBeTruthy();
+    expect(now).not.toBe(before);
+  });
+}
+
+async function leader(): Promise<string | undefined> {
+  const { spec } = await scenario.cluster.admin.get(LEASES, { namespace: OPERATOR_NAMESPACE, name: LEASE_NAME });
+  return spec?.holderIdentity;
 }
 
 async function loadedFor(forMs: number): Promise<void> {

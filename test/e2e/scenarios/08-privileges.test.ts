@@ -3,6 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 
 import { OPERATOR_PROCESS } from '../bed/installed-operator.ts';
 import { ProcessOperator } from '../bed/operator.ts';
+import { LOADER_PROCESS, processesOf } from '../guest.ts';
 import type { RealNode } from '../real-node.ts';
 import { useScenario } from '../scenario.ts';
 
@@ -19,23 +20,22 @@ beforeAll(async () => {
 
 test('the loader has no capability but that of loading modules, on every node', async () => {
   for (const node of scenario.cluster.nodes) {
-    const status = await statusOf(node, '[/]usr/local/bin/load.sh');
-    for (const set of ['CapEff', 'CapPrm', 'CapBnd']) expect(status).toContain(`${set}:\t${CAP_SYS_MODULE}\n`);
-    expect(status).toContain('NoNewPrivs:\t1\n');
-    // 2: a filter is in force.
-    expect(status).toContain('Seccomp:\t2\n');
+    const statuses = await statusesOf(node, LOADER_PROCESS);
+    expect(statuses).not.toEqual([]);
+    for (const status of statuses) {
+      for (const set of ['CapEff', 'CapPrm', 'CapBnd']) expect(status).toContain(`${set}:\t${CAP_SYS_MODULE}\n`);
+      expect(status).toContain('NoNewPrivs:\t1\n');
+      // 2: a filter is in force.
+      expect(status).toContain('Seccomp:\t2\n');
+    }
   }
 });
 
 test('the operator has no capability and is not root', async ({ skip }) => {
   const { nodes, operator } = scenario.bedOr(skip);
   skip(operator instanceof ProcessOperator, 'the operator runs as a process');
-  const statuses: string[] = [];
   // Two replicas, and where both found room on one node the other has none.
-  for (const node of nodes) {
-    const { output } = await node.exec(`pgrep -f '${OPERATOR_PROCESS}'`);
-    for (const pid of output.split('\n').filter(Boolean)) statuses.push(await node.output(`cat /proc/${pid}/status`));
-  }
+  const statuses = (await Promise.all(nodes.map((node) => statusesOf(node, OPERATOR_PROCESS)))).flat();
   expect(statuses).toHaveLength(2);
   for (const status of statuses) {
     for (const set of ['CapEff', 'CapPrm', 'CapBnd']) expect(status).toContain(`${set}:\t${NONE}\n`);
@@ -45,7 +45,8 @@ test('the operator has no capability and is not root', async ({ skip }) => {
   }
 });
 
-/** /proc/PID/status of the oldest process whose command line has this. */
-function statusOf(node: RealNode, pattern: string): Promise<string> {
-  return node.output(`cat "/proc/$(pgrep -o -f '${pattern}')/status"`);
+/** /proc/PID/status of each process that has this word in its command line. */
+async function statusesOf(node: RealNode, word: string): Promise<readonly string[]> {
+  const pids = await processesOf(node, word);
+  return Promise.all(pids.map((pid) => node.output(`cat /proc/${pid}/status`)));
 }

@@ -10,7 +10,7 @@ import type { GitSource } from '../../../src/build/pipeline/request.ts';
 import { checkOut, resolveCommit } from '../../../src/build/pipeline/source.ts';
 import { aBuildContext, type BuildContext } from '../../harness/build-context.ts';
 import { type GitRepositories, makeGitRepositories } from '../../harness/git-repositories.ts';
-import { type GitServer, startGitServer } from '../../harness/git-server.ts';
+import { type GitServer, startGitDaemon, startGitServer } from '../../harness/git-server.ts';
 import { freePorts } from '../../harness/ports.ts';
 import { runOrThrow } from '../../harness/run.ts';
 import { type SshServer, startSshServer } from '../../harness/ssh-server.ts';
@@ -322,6 +322,20 @@ describe('a repository over ssh', () => {
     await using broken = await aContext({ url: url() }, { ...files, 'git-secret/ssh-privatekey': 'no key' });
     expect((await failureOf(resolveCommit(broken))).message).toContain('cannot be read');
   });
+});
+
+it('a repository at git:// is read, submodule and all', async () => {
+  const daemon = await startGitDaemon(repositories.root);
+  try {
+    await using context = await aContext({ url: `${daemon.url}/driver.git`, ref: 'main' });
+    const { commit, contextDir } = await fetchSource(context);
+    expect(commit).toBe(repositories.commits.third);
+    expect(await readdir(join(contextDir, 'library'))).toContain('library.h');
+    await using absent = await aContext({ url: `${daemon.url}/other.git` });
+    expect(await failureOf(resolveCommit(absent))).toMatchObject({ step: 'source', blame: 'user' });
+  } finally {
+    await daemon.stop();
+  }
 });
 
 describe('a server that does not serve', () => {

@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { IMAGE_BUILD_ROLE } from '../../../../src/api/labels.ts';
+import { IN_HOST_NAMESPACE, IN_USER_NAMESPACE } from '../../../../src/build/engines/pod-security.ts';
+import type { Pod } from '../../../../src/kube/core.ts';
 import { makeRepository } from '../../../harness/git-repositories.ts';
 import { type GitServer, startGitServer } from '../../../harness/git-server.ts';
 import { SECRETS } from '../../../harness/secrets.ts';
 import { testSecret } from '../../../harness/test-secrets.ts';
 import { helloBuildArgs, helloSources, inlineDockerfile } from '../../bed/building.ts';
 import { HOST_ADDRESS, REGISTRY } from '../../bed/guest-config.ts';
-import { isLoaded, kernelLines } from '../../guest.ts';
+import { isLoaded, kernelRelease } from '../../guest.ts';
 import type { RealNode } from '../../real-node.ts';
 import { useScenario } from '../../scenario.ts';
 
@@ -26,8 +28,7 @@ const token = testSecret('build');
 let repositories: string;
 let server: GitServer;
 let commit: string;
-/** How many lines the kernels had printed of the module before. */
-let linesBefore: ReadonlyMap<RealNode, number>;
+let linesOf: (node: RealNode) => Promise<readonly string[]>;
 
 // Both ways side by side, each on the node that runs the kernel: one after the other they take twice as long.
 beforeAll(async () => {
@@ -35,8 +36,7 @@ beforeAll(async () => {
   commit = await makeRepository(repositories, 'hello.git', await helloSources());
   server = await startGitServer({ root: repositories });
   const { bed, namespace } = scenario;
-  const lines = bed.nodes.map(async (node) => [node, (await kernelLines(node)).length] as const);
-  linesBefore = new Map(await Promise.all(lines));
+  linesOf = await scenario.newKernelLines();
   // A Secret is what an older kernel cannot mount into a user namespace.
   await bed.admin.create(SECRETS, { metadata: { namespace, name: 'token' }, stringData: { token } });
   const git = { url: `http://${HOST_ADDRESS}:${new URL(server.url).port}/hello.git` };
@@ -59,10 +59,11 @@ test('a build pod has a user namespace where its node can mount Secrets into one
   const { bed } = scenario;
   await scenario.eventually('a build pod on each node', async () => {
     const pods = await scenario.pods(IMAGE_BUILD_ROLE);
-    const hostUsers = pods.map(({ spec }) => [spec?.nodeName, spec?.hostUsers]);
-    expect(Object.fromEntries(hostUsers)).toEqual({
-      [bed.vm1.name]: bed.software === 'newest' ? false : undefined,
-      [bed.vm2.name]: undefined,
+    const given = pods.map(({ spec }) => [spec?.nodeName, { hostUsers: spec?.hostUsers, adds: addsOf(spec) }]);
+    const few = { hostUsers: undefined, adds: [IN_HOST_NAMESPACE] };
+    expect(Object.fromEntries(given)).toStrictEqual({
+      [bed.vm1.name]: bed.software === 'newest' ? { hostUsers: false, adds: [IN_USER_NAMESPACE] } : few,
+      [bed.vm2.name]: few,
     });
   });
 });
@@ -75,12 +76,19 @@ test('so does one in a Git repository, and status has the commit', async () => {
   expect(await untilBuiltOn(scenario.bed.vm1)).toMatchObject({ commit });
 });
 
+/** What the containers of a pod add to no capability at all, each way once. */
+function addsOf(spec: Pod['spec']): readonly unknown[] {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  const adds = containers.map(({ securityContext }) => JSON.stringify(securityContext?.['capabilities']));
+  return [...new Set(adds)].map((capabilities) => JSON.parse(capabilities).add);
+}
+
 /** The build that the node's module is of, once that is loaded. */
 async function untilBuiltOn(node: RealNode) {
   const { status } = await scenario.untilLoaded();
-  const release = (await node.output('uname -r')).trim();
+  const release = await kernelRelease(node);
   expect(await isLoaded(node)).toBe(true);
-  expect((await kernelLines(node)).slice(linesBefore.get(node))).toEqual([
+  expect(await linesOf(node)).toEqual([
     expect.stringContaining(`kmm_hello: loaded, made for ${release}, greets kubernetes`),
   ]);
   const build = status?.kernels?.find(({ kernelVersion }) => kernelVersion === release)?.build;
