@@ -168,10 +168,11 @@ export class InstalledOperator implements BedOperator {
   }
 
   async kill(): Promise<void> {
-    // Before the kubelet asks it to end: it would give its Lease back. What is started in its place has not got that far when its pod goes.
+    // Stopped, it does not hear that the kubelet asks it to end, and gives its Lease back to nobody. The kubelet kills it then; had
+    // we done that, the kubelet would start it again while its pod goes, over which containerd 1.6 fails.
     for (const node of this.#bed.nodes) {
       const pids = await processesOf(node, OPERATOR_PROCESS);
-      if (pids.length > 0) await node.exec(`kill -KILL ${pids.join(' ')}`);
+      if (pids.length > 0) await node.exec(`kill -STOP ${pids.join(' ')}`);
     }
     await this.#scale(0);
     const pods = ['delete', 'pods', '-n', OPERATOR_NAMESPACE, '-l', PODS_OF_IT, '--grace-period=0', '--force'];
