@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { createServer as createNetServer } from 'node:net';
+import { createServer as createNetServer, type Server as NetServer } from 'node:net';
 import { join } from 'node:path';
 import { runOrThrow } from './run.ts';
 import { testAuthority } from './test-authority.ts';
@@ -38,17 +38,14 @@ export async function startGitServer(options: GitServerOptions): Promise<GitServ
     authority === undefined
       ? createServer(listener)
       : createTlsServer({ key: await readFile(authority.key), cert: await readFile(authority.certificate) }, listener);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the Git server has no port');
+  const port = await listen(server);
   const stop = async () => {
     server.closeAllConnections();
     if (server.listening) await new Promise((resolve) => server.close(resolve));
     await authority?.remove();
   };
   return {
-    url: `${authority === undefined ? 'http' : 'https'}://127.0.0.1:${address.port}`,
+    url: `${authority === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
     authority: authority === undefined ? '' : await readFile(authority.authority, 'utf8'),
     stop,
     [Symbol.asyncDispose]: stop,
@@ -66,14 +63,19 @@ export async function startGitDaemon(root: string): Promise<Pick<GitServer, 'url
     socket.pipe(child.stdin);
     child.stdout.pipe(socket);
   });
+  return {
+    url: `git://127.0.0.1:${await listen(server)}`,
+    stop: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
+
+/** Listens on loopback and gives the port. */
+async function listen(server: NetServer): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the Git server has no port');
-  return {
-    url: `git://127.0.0.1:${address.port}`,
-    stop: () => new Promise((resolve) => server.close(() => resolve())),
-  };
+  return address.port;
 }
 
 /** The repositories may belong to another user than runs the tests. */

@@ -25,10 +25,10 @@ export interface OperatorPackage {
   readonly image: BedImage;
 }
 
-/** The operator of the earlier commit. */
+/** The operator of the earlier commit, to run as the bed's own does: it has one of the two. */
 export interface EarlierOperator {
-  /** Path of its bundle, for Node. */
-  readonly program: string;
+  /** Path of its bundle, for Node, where the operator is a process. */
+  readonly program?: string;
   /** Where the operator is installed as users do. */
   readonly package?: OperatorPackage;
 }
@@ -46,6 +46,10 @@ export async function operatorPackage(making: Making): Promise<OperatorPackage> 
 export async function earlierOperator(isInstalled: boolean, making: Making): Promise<EarlierOperator | undefined> {
   const { code } = await run('git', ['-C', ROOT, 'cat-file', '-e', `${EARLIER}^{commit}`], { signal: making.signal });
   if (code !== 0) return undefined;
+  return isInstalled ? { package: await earlierPackage(making) } : { program: await earlierProgram(making) };
+}
+
+async function earlierProgram(making: Making): Promise<string> {
   const folder = await made(
     {
       name: 'earlier-program',
@@ -58,8 +62,7 @@ export async function earlierOperator(isInstalled: boolean, making: Making): Pro
     },
     making,
   );
-  const program = join(folder, 'kmm.mjs');
-  return isInstalled ? { program, package: await earlierPackage(making) } : { program };
+  return join(folder, 'kmm.mjs');
 }
 
 async function earlierPackage(making: Making): Promise<OperatorPackage> {
